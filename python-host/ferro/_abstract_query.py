@@ -1,4 +1,4 @@
-"""What a query is not: it has no rows before it is awaited."""
+"""Errors for misuse of queries, which have no rows before they are awaited."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ._other_orms import WORDS
 
 
 class AbstractQuery:
-    """Says what to do where a query is used as if it were a list, or one of another ORM."""
+    """Raises errors with advice if a query is used like a list, or like a query of another ORM."""
 
     __slots__ = ()
 

@@ -1,6 +1,6 @@
-"""Arguments: one of another type than a function takes is refused where it is given.
+"""Checks of arguments: those of the wrong type are rejected early.
 
-Who checks types knows before; without this, others would get an error from deep inside, or none.
+Users without a type checker would otherwise get an error from deep inside, or none.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _EXPECTED: dict[Any, tuple[str, ...]] = {
 
 
 def check(error: type[FerroError], **arguments: tuple[Any, ...]) -> None:
-    """Refuse arguments, each given as its value and the types that it may have.
+    """Reject arguments of the wrong type, each passed as its value and the accepted types.
 
     Example:
         >>> from ferro.exceptions import InvalidQuery
@@ -42,13 +42,13 @@ def check(error: type[FerroError], **arguments: tuple[Any, ...]) -> None:
 
 
 def check_choice(error: type[FerroError], name: str, value: Any, choices: Iterable[str]) -> None:
-    """Refuse what is none of a few texts."""
+    """Reject a value that is not one of the choices."""
     if value not in choices:
         raise error(f"`{name}` takes one of {quoted(choices)}, not `{value}`")
 
 
 def counted(name: str, count: int) -> int:
-    """A number of rows; refuses what is none."""
+    """Check a number of rows, and return it."""
     # Limits are given to nearly every query.
     if type(count) is not int:
         check(InvalidQuery, **{name: (count, int)})
@@ -58,7 +58,7 @@ def counted(name: str, count: int) -> int:
 
 
 def _expected(kinds: Iterable[Any]) -> str:
-    """What is expected, as a message says it: "a `str`, a list or None"."""
+    """The expected types for a message: "a `str`, a list or None"."""
     words = [it for kind in kinds for it in _EXPECTED.get(kind) or (f"a `{kind.__name__}`",)]
     *others, last = words
     return f"{', '.join(others)} or {last}" if others else last

@@ -1,4 +1,4 @@
-"""The command `python -m ferro`: migrations from a shell."""
+"""The command `python -m ferro`: migrations from the shell."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _DIFFERS, _FAILED = 1, 2
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong with the arguments, of which one may be a URL."""
+        """Report wrong arguments, and mask URLs."""
         super().error(_masked(message))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; its exit code."""
+    """Run the command, and return its exit code."""
     parser = _parser()
     given = parser.parse_args(arguments)
     if given.reviewed is not None and (given.check or given.script is not None):
@@ -120,7 +120,7 @@ def _migrate(given: argparse.Namespace) -> int:
 
 
 def _import(name: str) -> None:
-    """Import the models, as `python -m` finds modules: from this folder, too."""
+    """Import the models like `python -m`, also from the current folder."""
     if not all(it.isidentifier() for it in name.split(".")):
         raise ConfigurationError("MODULE is the name of a module, such as `app.models`")
     try:
@@ -155,7 +155,7 @@ def _url(given: str) -> str:
 
 
 async def _migrated(given: argparse.Namespace, reviewed: str | None) -> Migration:
-    """What became of the migration."""
+    """The result of the migration."""
     is_dry = given.check or given.script is not None
     # The module may have connected already.
     label = "python -m ferro"
@@ -177,5 +177,5 @@ def _say(message: object) -> None:
 
 
 def _masked(text: object) -> str:
-    """A text of others without what a URL in it has, which may be a password."""
+    """A text from elsewhere, with the contents of URLs masked, as they may have a password."""
     return re.sub(":/.*", ":/…", str(text), flags=re.DOTALL)

@@ -1,4 +1,4 @@
-"""Whether values are stored alike: `1 == True == 1.0`, and a database tells them apart."""
+"""Equality of stored values: in Python `1 == True == 1.0`, but a database distinguishes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 
 def is_same(one: Any, other: Any) -> bool:
-    """Whether two values are of one type and equal, down to the parts of documents and lists.
+    """Whether two values have the same type and are equal, including the parts of documents and
+    lists.
 
     Example:
         >>> is_same({"active": 1}, {"active": 1}), is_same({"active": 1}, {"active": True})

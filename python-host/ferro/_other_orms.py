@@ -1,4 +1,4 @@
-"""Words of other ORMs, and Ferro's own for them: what a message says to who writes the former."""
+"""Names from other ORMs and Ferro's equivalents, for error messages."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ LOOKUPS = {
 
 
 def lookup(name: str) -> str:
-    """The condition that the name of a value is to Django, as `age__gte` in `age__gte=18`.
+    """Ferro's condition for a Django lookup, such as `age__gte` in `age__gte=18`.
 
     Example:
         >>> lookup("age__gte")

@@ -1,9 +1,9 @@
-"""What Ferro uses of Pydantic without a promise of Pydantic's that it stays: all of it is here.
+"""All uses of Pydantic's undocumented interfaces.
 
-Where a version moves some of it, `tests/test_pydantic_interfaces.py` says what breaks. The hooks
-that Pydantic calls (`__pydantic_init_subclass__`, `__get_pydantic_core_schema__`) and the schemas
-that `pydantic_core.core_schema` describes are public. The native module knows the slots of an
-instance, too: `src/loader.rs`.
+If a version changes them, `tests/test_pydantic_interfaces.py` shows what breaks. The hooks that
+Pydantic calls (`__pydantic_init_subclass__`, `__get_pydantic_core_schema__`) and the schemas that
+`pydantic_core.core_schema` describes are public. The native module uses the slots of an instance,
+too: `src/loader.rs`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ else:
 
 
 def look_around(namespace: dict[str, Any], options: dict[str, Any]) -> None:
-    """Have Pydantic look up the names in the annotations of a class where that is defined: where
-    the `__new__` is called that calls this.
+    """Make Pydantic look up names in annotations where the class is defined: at the caller of the
+    `__new__` that calls this.
 
-    Pydantic looks one call away from its own metaclass, which is where ours calls it.
+    Pydantic looks one call away from its own metaclass, which is inside ours.
     """
     around = parent_frame_namespace(parent_depth=3)
     namespace["__pydantic_parent_namespace__"] = build_lenient_weakvaluedict(around)
@@ -37,18 +37,18 @@ def look_around(namespace: dict[str, Any], options: dict[str, Any]) -> None:
 def set_by(
     model: type[pydantic.BaseModel], name: str, handler: Callable[[Any, str, Any], None]
 ) -> None:
-    """Have a function set an attribute of instances.
+    """Make a function set an attribute of instances.
 
-    Pydantic knows no descriptors but `property`. A `__setattr__` of our own would make each
-    attribute slower that is set.
+    Pydantic supports no descriptors except `property`. A custom `__setattr__` would slow down every
+    assignment.
     """
     model.__pydantic_setattr_handlers__[name] = handler
 
 
 def writes_itself(model: type[pydantic.BaseModel], field: str) -> bool:
-    """Whether a serializer of the model's own writes a field: only it knows what comes of that.
+    """Whether a custom serializer of the model writes a field, with an unknown result.
 
-    Schemas have these functions, too, but not the fields that they are for.
+    Schemas contain these functions, too, but not the fields that they apply to.
     """
     serializers = model.__pydantic_decorators__
     written = [name for it in serializers.field_serializers.values() for name in it.info.fields]
@@ -56,10 +56,10 @@ def writes_itself(model: type[pydantic.BaseModel], field: str) -> bool:
 
 
 def serializer_of(schema: Any) -> SchemaSerializer:
-    """A serializer of nothing but a schema.
+    """A serializer for a schema alone.
 
-    By default it takes the serializers of the classes that the schema names: those print, and may
-    leave out fields.
+    By default, Pydantic uses the serializers of the classes in the schema, which are for output and
+    may omit fields.
     """
     make: Any = SchemaSerializer
     try:
@@ -70,7 +70,7 @@ def serializer_of(schema: Any) -> SchemaSerializer:
 
 
 def _hiding_classes(part: Any) -> Any:
-    """A schema in which no class is named where its serializer is looked for."""
+    """A schema without the classes by which Pydantic would find their serializers."""
     if isinstance(part, dict):
         hidden = {name: _hiding_classes(it) for name, it in part.items()}
         if hidden.get("type") not in ("model", "dataclass", "typed-dict"):
@@ -85,9 +85,9 @@ def _hiding_classes(part: Any) -> Any:
 
 
 def masks(function: Any) -> bool:
-    """Whether a function of a schema writes asterisks, as for a `SecretStr`.
+    """Whether a function of a schema masks its value, as for a `SecretStr`.
 
-    A schema does not name the classes of secrets, which have this function in common.
+    A schema does not name the classes of secrets, but they share this function.
     """
     return (
         getattr(function, "__module__", None) == "pydantic.types"
@@ -96,5 +96,5 @@ def masks(function: Any) -> bool:
 
 
 def is_own(function: Any) -> bool:
-    """Whether a function is Pydantic's: it writes a type of Pydantic's as that is stored."""
+    """Whether a function is Pydantic's own, which writes Pydantic types as they are stored."""
     return (getattr(function, "__module__", None) or "").startswith("pydantic.")

@@ -1,4 +1,4 @@
-"""The exceptions of ferro, one tree under `FerroError`.
+"""The exceptions of Ferro: one tree under `FerroError`.
 
     FerroError
     ├── ConfigurationError
@@ -55,10 +55,10 @@ from typing import Any
 
 
 class FerroError(Exception):
-    """Whatever ferro raises.
+    """The base class of all exceptions that Ferro raises.
 
-    Decide by the class and the attributes, never by the text. `constraint`, `table` and `column`
-    are named as the database names things; they are None where it does not say.
+    Handle errors by class and attributes, never by text. `constraint`, `table` and `column` are the
+    names in the database, or None if the database does not report them.
 
     Example:
         >>> error = FerroError("it failed", kind="internal")
@@ -86,16 +86,16 @@ class FerroError(Exception):
 
     @property
     def sqlstate(self) -> str | None:
-        """The SQLSTATE; None for errors that are not from PostgreSQL."""
+        """The SQLSTATE of an error from PostgreSQL; None for other errors."""
         code = self.code
         return code if code is not None and len(code) == 5 and code.isalnum() else None
 
 
 class ConfigurationError(FerroError):
-    """A URL, an option, the name of a connection or a grant is not a valid one.
+    """A URL, an option, a connection name or a grant is invalid.
 
-    Also where there is no connection yet: call `ferro.connect` first. The message says what is
-    expected, and which connections there are.
+    Also raised if there is no connection yet: call `ferro.connect` first. The message says what is
+    expected, and lists the existing connections.
 
     Example:
         >>> import asyncio, ferro
@@ -108,9 +108,9 @@ class ConfigurationError(FerroError):
 
 
 class SchemaError(ConfigurationError):
-    """The models are not valid; the message names model and field.
+    """The models are invalid; the message names the model and the field.
 
-    Raised where the class is defined, or before the first query for what relations lead to.
+    Raised when the class is defined, or before the first query if the fault is in a relation.
 
     Example:
         >>> import ferro
@@ -124,47 +124,50 @@ class SchemaError(ConfigurationError):
 
 
 class ConnectionError(FerroError):
-    """There is no connection to the database; the subclasses give the reason.
+    """The database cannot be reached; the subclasses give the reason.
 
-    Not Python's own `ConnectionError`. Catch it around `ferro.connect` to report any of them.
+    This is not Python's built-in `ConnectionError`. Catch it around `ferro.connect` to handle all
+    of these errors.
     """
 
     kind = "connection-failed"
 
 
 class ConnectionRefused(ConnectionError):
-    """The server cannot be reached, or went away while it was used.
+    """The server cannot be reached, or the connection to it was lost.
 
-    Look whether it runs, and at host and port of the URL. What was not committed is undone.
+    Check that the server runs, and the host and port in the URL. Uncommitted work is rolled back.
     """
 
 
 class AuthenticationError(ConnectionError):
-    """The server refused the user or the password: mend the URL, percent-encode the password."""
+    """The server rejected the user or the password: fix the URL; percent-encode the password.
+    """
 
     kind = "authentication-failed"
 
 
 class DatabaseMissing(ConnectionError):
-    """There is no such database, or no such file: create it, a file with `?mode=rwc`."""
+    """The database or the file does not exist: create it; `?mode=rwc` in the URL creates a file.
+    """
 
     kind = "database-missing"
 
 
 class TlsError(ConnectionError):
-    """The TLS that the URL asks for is not available, or the certificate is not the right one.
+    """The TLS that the URL requires is not available, or the certificate is not trusted.
 
-    `sslmode` in the URL says what is asked for, `sslrootcert` which authority is trusted.
+    `sslmode` in the URL says what is required, `sslrootcert` which authority is trusted.
     """
 
     kind = "tls-failed"
 
 
 class BusyError(FerroError):
-    """No connection, lock or place was free in time.
+    """A connection, a lock or a slot did not become free in time.
 
-    With `retryable`, run the transaction again. Without it, a transaction was to do two things at
-    once, with a stream still open for instance: let one end before the next begins.
+    If `retryable` is true, run the transaction again. Otherwise, a transaction was used for two
+    things at once, for example while a stream was open: finish one before you start the next.
     """
 
     kind = "busy"
@@ -173,15 +176,15 @@ class BusyError(FerroError):
 class PoolTimeout(BusyError):
     """No connection of the pool was free within its `acquire_timeout`.
 
-    Have a larger pool (`PoolConfig(max_connections=…)`), or shorter transactions and streams.
+    Use a larger pool (`PoolConfig(max_connections=…)`), or shorter transactions and streams.
     """
 
 
 class IntegrityError(FerroError):
-    """A constraint of the database does not allow it; the classes below say of which kind.
+    """The operation violates a constraint of the database; the subclasses say which kind.
 
-    Nothing was changed by the statement. On PostgreSQL the transaction around it has failed, too:
-    put what may fail into a block of its own.
+    The statement changed nothing. On PostgreSQL the enclosing transaction has failed, too: put a
+    statement that may fail into a block of its own.
     """
 
     kind = "check-violation"
@@ -190,8 +193,8 @@ class IntegrityError(FerroError):
 class UniqueViolation(IntegrityError):
     """A row with the same primary or unique key exists already; it was not overwritten.
 
-    `table` and `column` tell which key, on both databases. `upsert`, `get_or_create` and
-    `update_or_create` do without the error.
+    `table` and `column` name the key, on both databases. `upsert`, `get_or_create` and
+    `update_or_create` avoid the error.
 
     Example:
         >>> import asyncio, ferro
@@ -215,109 +218,109 @@ class UniqueViolation(IntegrityError):
 
 
 class ForeignKeyViolation(IntegrityError):
-    """A row refers to one that does not exist, or one that is referred to would go.
+    """A row refers to one that does not exist, or a deleted row is still referred to.
 
-    Which foreign key it was, only PostgreSQL tells, in `constraint`.
+    Only PostgreSQL reports which foreign key it was, in `constraint`.
     """
 
     kind = "foreign-key-violation"
 
 
 class NotNullViolation(IntegrityError):
-    """A null, where the column has to have a value: `table` and `column` tell which."""
+    """A null in a column that requires a value; `table` and `column` name it."""
 
     kind = "not-null-violation"
 
 
 class CheckViolation(IntegrityError):
-    """A row does not pass a check of the database, such as `db_check` or the `max_length` of a
-    text, or a trigger refused it.
+    """A row violates a check of the database, such as `db_check` or the `max_length` of a text, or
+    a trigger rejected it.
 
     `constraint` is the name of the check.
     """
 
 
 class ExclusionViolation(IntegrityError):
-    """A row conflicts with another one under an exclusion constraint: PostgreSQL only."""
+    """A row conflicts with another one under an exclusion constraint (PostgreSQL only)."""
 
     kind = "exclusion-violation"
 
 
 class DoesNotExist(FerroError):
-    """A row that had to exist does not.
+    """A required row does not exist.
 
-    By `get` and `one`, and by `save`, `delete` and `refresh` of a row that has gone. `get_or_none`,
-    `one_or_none` and `first` give None in place of it.
+    Raised by `get` and `one`, and by `save`, `delete` and `refresh` if the row no longer exists.
+    `get_or_none`, `one_or_none` and `first` return None instead.
     """
 
     kind = "not-found"
 
 
 class MultipleObjectsReturned(FerroError):
-    """One row was asked for, and there are several: narrow the query, or take the `first`."""
+    """A query for one row found several: narrow it, or use `first`."""
 
     kind = "multiple-objects"
 
 
 class TransactionError(FerroError):
-    """A transaction cannot do that, or was lost.
+    """An operation that the transaction does not allow, or a transaction that was lost.
 
-    It has ended, is used a second time, or another connection was named inside of it.
+    For example, it has ended, is used a second time, or another connection was named inside it.
     """
 
     kind = "transaction"
 
 
 class SerializationError(TransactionError):
-    """The transaction lost against another one: run it again, all of it. Nothing was kept."""
+    """The transaction conflicted with another one and was rolled back: run all of it again."""
 
     kind = "serialization-failure"
 
 
 class StaleObjectError(SerializationError):
-    """A row with a version was changed by another one since it was read: read it again.
+    """A versioned row has been changed since it was read: read it again.
 
-    By `save`, `delete` and `bulk_update`: they change nothing then. `ferro.retry` runs its function
-    again, which reads the row again.
+    Raised by `save`, `delete` and `bulk_update`, which then change nothing. `ferro.retry` calls its
+    function again, which reads the row again.
     """
 
     retryable = True
 
 
 class DeadlockError(TransactionError):
-    """Transactions waited for each other and this one was ended: run it again, all of it.
+    """Transactions waited for each other, and this one was rolled back: run all of it again.
 
-    They do not, where all of them change rows in the same order.
+    Transactions that change rows in the same order avoid this.
     """
 
     kind = "deadlock"
 
 
 class OutcomeUnknown(TransactionError):
-    """The connection broke during the commit: it may or may not have happened.
+    """The connection was lost during the commit, which may or may not have succeeded.
 
-    Look for what it wrote, by a key that the program made, before it is run again.
+    Before you run it again, look for what it wrote, by a key that the program generated.
     """
 
     kind = "outcome-unknown"
 
 
 class QueryError(FerroError):
-    """The query, the statement or its values are not right; the classes below say what."""
+    """The query, the statement or its values are wrong; the subclasses say in what way."""
 
     kind = "invalid-query"
 
 
 class InvalidQuery(QueryError):
-    """The query is not a valid one, or a method was called in a way that makes no sense.
+    """The query is invalid, or a method was called with arguments that make no sense.
 
-    For SQL text: more than one statement, another number of values than of placeholders, or what
-    would end a transaction or change the session.
+    For SQL text: it has more than one statement, the number of values differs from that of
+    placeholders, or it would end a transaction or change the session.
     """
 
 
 class UnknownField(InvalidQuery, AttributeError):
-    """The model has no such field; the message names the nearest.
+    """The model has no such field; the message suggests the nearest name.
 
     Example:
         >>> import ferro
@@ -335,10 +338,10 @@ class NotLoaded(InvalidQuery):
 
 
 class InvalidPosition(InvalidQuery):
-    """A position is none of the query whose page was asked for: its text was cut off or made up, or
-    the query has another order since.
+    """A position does not belong to the query of the page: its text was cut off or made up, or the
+    order of the query has changed.
 
-    By `page_after`, `page_before` and `Position.parse`. Begin with the first page again.
+    Raised by `page_after`, `page_before` and `Position.parse`. Start again from the first page.
 
     Example:
         >>> import ferro
@@ -349,7 +352,7 @@ class InvalidPosition(InvalidQuery):
 
 
 class SqlSyntaxError(QueryError):
-    """The database does not understand SQL text; the message is its own."""
+    """SQL text has a syntax error; the message is the database's."""
 
     kind = "syntax"
 
@@ -357,7 +360,7 @@ class SqlSyntaxError(QueryError):
 class UndefinedObject(QueryError):
     """A table, column or function does not exist.
 
-    Create the tables (`ferro.create_tables`), or change those whose model has changed
+    Create the tables (`ferro.create_tables`), or migrate them if their models have changed
     (`ferro.migrate`).
     """
 
@@ -365,7 +368,7 @@ class UndefinedObject(QueryError):
 
 
 class TypeMismatch(QueryError, TypeError):
-    """A value has the wrong type for its parameter or column; nothing is converted in silence.
+    """A value has the wrong type for its parameter or column; nothing is converted silently.
 
     Example:
         >>> import asyncio, ferro
@@ -387,81 +390,82 @@ class TypeMismatch(QueryError, TypeError):
 
 
 class ValueOutOfRange(QueryError, ValueError):
-    """A value is outside of what its type can hold.
+    """A value is out of the range of its type.
 
-    An integer of more than 64 bits, a text with U+0000 on PostgreSQL, a negative limit.
+    For example, an integer of more than 64 bits, a text with U+0000 on PostgreSQL, or a negative
+    limit.
     """
 
     kind = "value-out-of-range"
 
 
 class DecodeError(QueryError):
-    """A stored value is none that the field can hold: mend the row, or the type of the field.
+    """A stored value does not fit the field: fix the row, or change the type of the field.
 
-    `table` and `column` are set, and the message names the key of the row where it is known.
+    `table` and `column` are set, and the message names the key of the row if it is known.
     """
 
     kind = "decode-failed"
 
 
 class ReadOnlyError(QueryError):
-    """A write, where the database, the transaction or the scope is read-only."""
+    """A write while the database, the transaction or the scope is read-only."""
 
     kind = "read-only"
 
 
 class UnsupportedError(QueryError):
-    """The database, or this version, has no such feature.
+    """The database, or this version of it, lacks a feature.
 
-    Distinct documents on SQLite for instance. Also what is done in a process that was forked
-    from one that had connected.
+    For example, distinct documents on SQLite. Also raised in a process that was forked after Ferro
+    had connected.
     """
 
     kind = "unsupported"
 
 
 class QueryTimeout(FerroError):
-    """A deadline passed; what ran was stopped, at the database too.
+    """A deadline passed; the statement was stopped, in the database too.
 
-    PostgreSQL's `statement_timeout`, or the limits of a tenant. What an application limits by
-    `asyncio.timeout` raises Python's own `TimeoutError`.
+    The deadline is PostgreSQL's `statement_timeout` or a tenant's limit. `asyncio.timeout` in an
+    application raises Python's built-in `TimeoutError`.
     """
 
     kind = "timeout"
 
 
 class QueryCancelled(FerroError):
-    """The statement was stopped by somebody else, an operator for instance.
+    """The statement was cancelled from outside, for example by an operator.
 
-    A task that is cancelled gets `asyncio.CancelledError`, as ever.
+    A cancelled task gets `asyncio.CancelledError`, as usual.
     """
 
     kind = "cancelled"
 
 
 class DeniedError(FerroError):
-    """A tenant's grant does not allow it, or it is not there: the two look alike.
+    """The tenant's grant does not allow it, or it does not exist: the two look alike.
 
-    Also what the rights of the user on PostgreSQL do not allow.
+    Also raised if PostgreSQL denies it to the connection's user.
     """
 
     kind = "denied"
 
 
 class LimitError(FerroError):
-    """A limit was reached, which the message names: of a plugin's call, or of a query's size.
+    """A limit on a plugin call or on the size of a query was reached; the message names it.
 
-    Raise the tenant's limit, or ask for less: `in_` in place of a thousand conditions.
+    Raise the tenant's limit, or make the query smaller: use `in_` instead of a thousand conditions.
     """
 
     kind = "limit-exceeded"
 
 
 class PluginError(FerroError):
-    """A plugin is not a valid one, was called wrongly, or answered with an error.
+    """A plugin is invalid, was called incorrectly, or returned an error.
 
     Raised by `Plugin.load` and `plugin.call`. `value` is the error that an export returned, as
-    plain Python; an error of ferro's that it returned is raised as what it is.
+    plain Python. If an export returns one of Ferro's errors, its own exception is raised instead.
     """
 
     kind = "plugin"
@@ -472,13 +476,13 @@ class PluginError(FerroError):
 
 
 class PluginTrap(PluginError):
-    """A plugin crashed, in a panic for instance: its uncommitted work is rolled back."""
+    """A plugin crashed, for example by a panic. Its uncommitted work is rolled back."""
 
     kind = "plugin-trap"
 
 
 class InternalError(FerroError):
-    """A fault of ferro itself: please report it, with what was called."""
+    """A bug in Ferro: please report it, with the call that caused it."""
 
 
 BY_KIND: dict[str, type[FerroError]] = {
@@ -530,7 +534,7 @@ def from_native(
     column: str | None,
     retryable: bool,
 ) -> FerroError:
-    """The exception for an error of the native module, which calls this.
+    """Return the exception for an error of the native module, which calls this.
 
     Example:
         >>> from_native("denied", "no", None, None, None, None, False)

@@ -1,6 +1,6 @@
-"""For FastAPI and Starlette: what Ferro's exceptions are as answers.
+"""For FastAPI and Starlette: HTTP responses for Ferro's exceptions.
 
-`ferro.lifespan` connects an application, and `ferro.Loaded` is for models of responses.
+`ferro.lifespan` connects an application; `ferro.Loaded` is for response models.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ class _Application(Protocol):
 def add_exception_handlers(
     app: _Application, statuses: Mapping[type[FerroError], int] | None = None
 ) -> None:
-    """Have an application of FastAPI or Starlette answer exceptions of Ferro with `STATUSES`.
+    """Make a FastAPI or Starlette application respond to Ferro's exceptions with `STATUSES`.
 
-    The body is that of an `HTTPException` without a text, `{"detail": "Conflict"}`: it tells
-    nothing of the database. What is answered with 500 and more is logged by `ferro.fastapi`. Give
-    other statuses as `{**STATUSES, ferro.CheckViolation: 400}`; a handler that the application adds
-    afterwards, for a class that is listed or one below it, comes first. A WebSocket takes no
-    answer: there exceptions stay what they are, and the server closes it.
+    The body is that of an `HTTPException` without a detail, `{"detail": "Conflict"}`: it reveals
+    nothing about the database. Responses of 500 and above are logged by `ferro.fastapi`. Pass other
+    statuses as `{**STATUSES, ferro.CheckViolation: 400}`. A handler that the application adds
+    afterwards, for a listed class or a subclass, takes precedence. On a WebSocket the exception is
+    raised unchanged, and the server closes the connection.
 
     Example:
         >>> from ferro.fastapi import add_exception_handlers

@@ -1,4 +1,4 @@
-"""For tests of applications: blocks that are undone, and databases of their own."""
+"""For tests of applications: transactions that are rolled back, and temporary databases."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["new_database", "rolled_back"]
 
 @contextlib.asynccontextmanager
 async def rolled_back(*, using: str | None = None) -> AsyncIterator[Transaction]:
-    """A transaction that is rolled back at its end: a block in a test, or a decorator of one.
+    """A transaction that is rolled back at its end; used as a block in a test, or as its decorator.
 
-    Transactions of the application are savepoints in it. It is the one of the task that runs the
-    block, so it is no fixture: those run in tasks of their own.
+    Transactions of the application become savepoints in it. It belongs to the task that runs the
+    block, so it does not work as a fixture, which runs in a task of its own.
 
     Example:
         >>> import asyncio, ferro
@@ -54,11 +54,12 @@ async def rolled_back(*, using: str | None = None) -> AsyncIterator[Transaction]
 
 @contextlib.asynccontextmanager
 async def new_database(server: str) -> AsyncIterator[str]:
-    """An empty database on a server of PostgreSQL, by its URL; it is dropped at the end.
+    """Create an empty database on a PostgreSQL server, yield its URL, and drop it at the end.
 
-    `server` is the URL of any database there, whose user may create others. On SQLite no such thing
-    is needed: `sqlite::memory:` is a new database each time, and a file one in a new folder. Raises
-    `TransactionError` inside a transaction, and `DeniedError` inside `ferro.scope`.
+    `server` is the URL of any database on the server; its user must be allowed to create databases.
+    SQLite does not need this: `sqlite::memory:` is a new database each time, and so is a file in a
+    new folder. Raises `TransactionError` inside a transaction, and `DeniedError` inside
+    `ferro.scope`.
 
     Example:
         >>> import os, ferro
@@ -94,8 +95,8 @@ class _Undo(Exception):
 
 
 async def _run(server: str, sql: str) -> None:
-    """Run a statement on a server to its end: a cancellation is raised afterwards. The server may
-    be at it, and would go on.
+    """Run a statement to completion, and raise a cancellation afterwards: the server may be running
+    it, and would not stop.
     """
     task = asyncio.ensure_future(_alone(server, sql))
     cancelled: asyncio.CancelledError | None = None
@@ -110,7 +111,7 @@ async def _run(server: str, sql: str) -> None:
 
 
 async def _alone(server: str, sql: str) -> None:
-    """Run a statement on a connection that nobody else knows."""
+    """Run a statement on a private connection."""
     label = f"ferro.testing {uuid.uuid4().hex}"
     await connect(server, label, pool=PoolConfig(max_connections=1))
     try:

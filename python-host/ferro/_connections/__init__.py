@@ -1,1 +1,1 @@
-"""Connections, what runs on them, and the blocks that say which one counts."""
+"""Connections, what runs on them, and the blocks that select one."""

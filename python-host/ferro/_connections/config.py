@@ -1,4 +1,4 @@
-"""What can be set on a connection besides its URL."""
+"""Settings of a connection besides its URL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LARGEST = 2**32 - 1
 
 @dataclass(frozen=True)
 class PoolConfig:
-    """The size of a pool, and the timeouts of its connections.
+    """The size of a connection pool, and its timeouts.
 
     Options that are None keep their defaults. Times are in seconds.
 
@@ -49,7 +49,7 @@ class PoolConfig:
 
 @dataclass(frozen=True)
 class SqliteConfig:
-    """Settings of each connection to SQLite. Options that are None keep their defaults.
+    """Settings of each SQLite connection. Options that are None keep their defaults.
 
     Example:
         >>> SqliteConfig(busy_timeout=0.5).wal is None
@@ -65,7 +65,7 @@ class SqliteConfig:
 
 
 def check_config(config: PoolConfig | SqliteConfig) -> None:
-    """Refuse a value of another type than its option has; the driver judges the value."""
+    """Reject a value of the wrong type; the driver checks the value itself."""
     for option in fields(config):
         value: Any = getattr(config, option.name)
         kind = _KINDS[str(option.type)]

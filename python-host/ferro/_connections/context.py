@@ -1,4 +1,4 @@
-"""Blocks that work on one connection."""
+"""Blocks that select a connection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .transaction import current_transaction
 
 
 class ConnectionContext:
-    """A block that works on one connection; made by `ferro.connection_context`."""
+    """A block that selects a connection; created by `ferro.connection_context`."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -36,10 +36,11 @@ class ConnectionContext:
 
 
 def connection_context(name: str) -> ConnectionContext:
-    """A block in which a connection is the default one, for this task and those it starts.
+    """A block that makes a connection the default, for this task and the tasks that it starts.
 
-    Naming another one with `using` still uses that one. No transaction is begun, and no connection
-    of the pool is held. Raises `TransactionError` inside a transaction on another connection.
+    `using` still selects another connection. The block does not begin a transaction, and does not
+    hold a connection of the pool. Raises `TransactionError` inside a transaction on another
+    connection.
 
     Example:
         >>> import asyncio, ferro

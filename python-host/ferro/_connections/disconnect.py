@@ -1,4 +1,4 @@
-"""Closing connections, when what runs on them has ended."""
+"""Closing connections after their running operations have ended."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .transaction import current_transaction
 
 
 async def disconnect(name: str | None = None) -> None:
-    """Wait for running operations of a connection, by default the default one, and close it.
+    """Close a connection, by default the default one, after its running operations have ended.
 
     Raises `TransactionError` inside a transaction on that connection, and `InvalidQuery` while this
-    task reads a stream of it.
+    task reads a stream from it.
 
     Example:
         >>> import asyncio, ferro
@@ -28,10 +28,9 @@ async def disconnect(name: str | None = None) -> None:
 
 
 async def disconnect_all() -> None:
-    """Wait for running operations of all connections, and close them: like `disconnect`, for all
-    of them at once.
+    """Close all connections after their running operations have ended; see `disconnect`.
 
-    If one of them cannot be closed, none is.
+    If one of them cannot be closed, none of them is.
 
     Example:
         >>> import asyncio, ferro
@@ -52,7 +51,7 @@ async def disconnect_all() -> None:
 
 
 async def _check_outside(label: str) -> None:
-    """Fail where this task would wait for itself."""
+    """Fail if this task would wait for itself."""
     inside = current_transaction()
     if inside is not None and inside.label == label:
         raise TransactionError(

@@ -1,4 +1,4 @@
-"""The connections of this process: opened, measured and closed."""
+"""The connections of this process: opening, monitoring and closing them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class PoolStats:
 
 
 class Engine:
-    """All connections, and which of them is the default."""
+    """All connections, and the default one."""
 
     def __init__(self) -> None:
         self.databases = _native.Databases(THREADS)
@@ -74,7 +74,7 @@ class Engine:
         auto_migrate: bool,
         require_scope: bool,
     ) -> None:
-        """Open a connection. It is there for others when all of it is done, or not at all."""
+        """Open a connection. Others see it only when it is complete."""
         label = label_for(name)
         if label in self._opening:
             raise ConfigurationError(
@@ -106,7 +106,7 @@ class Engine:
             self._default = label
 
     async def _migrate(self, label: str) -> None:
-        """Give a database what the models say, and log what that would lose."""
+        """Migrate a database to the models, and log the steps that would lose data."""
         models = registry.models()
         _, left, _ = await self.databases.migrate(label, models, "blocking", None)
         for _, description, _, reason in left:
@@ -119,7 +119,7 @@ class Engine:
             )
 
     async def _close_unknown(self, label: str) -> None:
-        """Close a connection that was opened for nobody."""
+        """Close a connection that was not published."""
         if label in self.databases.labels() and label not in self._labels:
             await self.databases.disconnect(label)
 
@@ -138,7 +138,7 @@ class Engine:
         self._default = self.label(name)
 
     def reset(self) -> None:
-        """Forget all connections; they are closed behind the scenes."""
+        """Forget all connections; they are closed in the background."""
         self.databases = _native.Databases(THREADS)
         self._labels.clear()
         self._opening.clear()
@@ -166,14 +166,15 @@ class Engine:
         raise ConfigurationError(f"there is no connection `{label}` (connected: {known})")
 
     def _chosen(self, name: str | None) -> str | None:
-        """The connection that is named, else that of the block around, else the default one."""
+        """The named connection, the enclosing block's, or the default one, in this order.
+        """
         if name is not None:
             return name
         block = contexts.current()
         return self._default if block is None else block.choice
 
     def open(self, name: str | None, scope: Scope | None) -> tuple[str, _native.Session]:
-        """A session outside of any transaction, in which one can begin, and its label."""
+        """A session outside any transaction, in which one can begin, and its label."""
         label = self.label(name)
         if scope is not None:
             return label, scope.gate(self.databases).open(label)
@@ -195,7 +196,7 @@ class Engine:
         return label, session
 
     def _unscoped(self, gate: _Gate, label: str) -> _native.Session:
-        """A session that the grants of no tenant limit."""
+        """A session without a tenant's grants."""
         if label in self._scoped:
             raise DeniedError(
                 f"the connection `{label}` requires a scope: use it inside `with "
@@ -204,7 +205,7 @@ class Engine:
         return gate.gate.open(label)
 
     def _current(self) -> _Gate:
-        """The gate that knows the models of now."""
+        """The gate for the current models."""
         gate = self._gate
         if gate is None or gate.version != registry.version:
             version, models = registry.versioned()
@@ -218,7 +219,7 @@ class Engine:
 
 @dataclass(frozen=True)
 class _Gate:
-    """What sessions are opened by."""
+    """What opens sessions."""
 
     version: int
     """That of the models that it knows."""
@@ -232,7 +233,7 @@ engine = Engine()
 
 
 def label_for(name: str | None) -> str:
-    """The label of a connection that is opened with a name, or without one."""
+    """The label of a connection with this name, or without a name."""
     return "default" if name is None else name
 
 
@@ -249,12 +250,12 @@ async def connect(
     """Connect to a database: `sqlite:path`, `sqlite::memory:` or `postgresql://user@host/name`.
 
     Without a name, the connection is the default one. With a name it is used only by name, unless
-    `default=True` makes it the default. `pool` has the size and the timeouts of the pool, `sqlite`
-    the settings of each connection to SQLite. `auto_migrate=True` runs `ferro.migrate`: it creates
-    tables, and changes those that differ from their models. Steps that would lose data are not
-    applied, and logged as warnings of the logger `ferro.migrate`. It is for development. With
-    `require_scope=True`, queries, writes and SQL text outside of `ferro.scope` raise `DeniedError`,
-    so that none runs with the rights of the application by mistake.
+    `default=True` makes it the default. `pool` sets the size and the timeouts of the pool, `sqlite`
+    the settings of each SQLite connection. `auto_migrate=True`, for development, runs
+    `ferro.migrate`: it creates tables, and changes those that differ from their models. Steps that
+    would lose data are not applied, but logged as warnings by `ferro.migrate`. With
+    `require_scope=True`, queries, writes and SQL text outside `ferro.scope` raise `DeniedError`, so
+    that none runs with the rights of the application by mistake.
 
     Raises `ConfigurationError` for an invalid URL or option, and a subclass of `ConnectionError` if
     the connection fails.
@@ -315,11 +316,11 @@ def pool_stats(name: str | None = None) -> PoolStats:
 
 
 async def health(*, timeout: float = 2.0) -> dict[str, Any]:
-    """Whether every connection works, for a readiness endpoint. It does not raise.
+    """Report whether every connection works, for a readiness endpoint. Never raises.
 
-    A dict that can be sent as JSON: `ok` for all of them, and for each connection `ok`, `latency`
-    in seconds or `error`, and the state of its pool. One that has not answered within `timeout`
-    seconds is not `ok`; nor is a process without connections.
+    Returns a dict that can be sent as JSON: `ok` for all of them, and for each connection `ok`,
+    `latency` in seconds or `error`, and the state of its pool. A connection that does not answer
+    within `timeout` seconds is not `ok`; neither is a process without connections.
 
     Example:
         >>> import asyncio, ferro
@@ -367,9 +368,9 @@ def set_default_connection(name: str) -> None:
 
 
 def reset_engine() -> None:
-    """Drop every connection immediately, without waiting for running operations: for tests.
+    """Drop every connection immediately, without waiting for running operations. For tests.
 
-    An application calls `await ferro.disconnect(name)`, which waits.
+    Applications call `await ferro.disconnect(name)`, which waits.
 
     Example:
         >>> import asyncio, ferro

@@ -1,4 +1,4 @@
-"""The life of a web application: connected while it serves."""
+"""The lifespan of a web application: connected while it runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .engine import connect, engine, label_for
 
 
 class Lifespan:
-    """Connects on entry and disconnects on exit; made by `ferro.lifespan`."""
+    """Connects on entry and disconnects on exit; created by `ferro.lifespan`."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Lifespan:
         self._label: str | None = None
 
     def __call__(self, _app: object) -> Lifespan:
-        """What FastAPI and Starlette call with the application when it starts."""
+        """Called by FastAPI and Starlette with the application when it starts."""
         return self
 
     async def __aenter__(self) -> None:
@@ -69,7 +69,7 @@ def lifespan(
     auto_migrate: bool = False,
     require_scope: bool = False,
 ) -> Lifespan:
-    """Connect when an application starts, and disconnect when it ends. Arguments as for `connect`.
+    """Connect when an application starts, and disconnect when it ends. Takes `connect`'s arguments.
 
     Pass it directly to FastAPI or Starlette, `FastAPI(lifespan=ferro.lifespan(url))`, or use it
     inside your own lifespan, `async with ferro.lifespan(url):`.

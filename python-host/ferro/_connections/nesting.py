@@ -1,4 +1,4 @@
-"""Blocks inside of blocks: which one counts, in each task."""
+"""Nested blocks: the innermost one applies, in each task."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 
 class Nesting(Generic[T]):
-    """What the blocks around some code have chosen: the innermost one counts.
+    """The choices of the enclosing blocks; the innermost one applies.
 
-    It is kept with the context and not with the blocks: several tasks may be in one block at a
-    time, and a generator may leave its block while another one is open around it. `counts` says
-    whether a choice still does: a block may end in another context than those that know it.
+    They are kept in the context and not in the blocks: several tasks may be in one block at a time,
+    and a generator may leave its block while an enclosing one is open. `counts` says whether a
+    choice still applies: a block may end in a context other than those that hold it.
     """
 
     def __init__(self, name: str, counts: Callable[[T], bool] = lambda _: True) -> None:
@@ -24,23 +24,23 @@ class Nesting(Generic[T]):
         self._counts = counts
 
     def current(self) -> T | None:
-        """What the innermost block has chosen."""
+        """The choice of the innermost block."""
         return next(self.all(), None)
 
     def all(self) -> Iterator[T]:
-        """What the blocks have chosen, the innermost first."""
+        """The choices of the blocks, the innermost first."""
         return filter(self._counts, reversed(self._chosen.get()))
 
     def any(self) -> bool:
-        """Whether there may be a block around."""
+        """Whether there may be an enclosing block."""
         return bool(self._chosen.get())
 
     def enter(self, choice: T) -> None:
-        """A block begins."""
+        """Begin a block."""
         self._chosen.set((*filter(self._counts, self._chosen.get()), choice))
 
     def leave(self, choice: T) -> None:
-        """A block ends; one that had begun elsewhere is none of this context's."""
+        """End a block; one that began in another context is ignored."""
         chosen = self._chosen.get()
         for place in reversed(range(len(chosen))):
             if chosen[place] is choice:
@@ -49,7 +49,7 @@ class Nesting(Generic[T]):
 
 
 class Block(Generic[T]):
-    """What a block has chosen, for the task that it begins in and those that are started inside."""
+    """The choice of a block, for the task in which it begins and the tasks started inside."""
 
     __slots__ = ("__weakref__", "choice", "ended", "task")
 
@@ -59,12 +59,14 @@ class Block(Generic[T]):
         self.ended = False
 
     def counts(self) -> bool:
-        """Whether it still does. Tasks that were started inside may outlive it, and stay in it."""
+        """Whether the choice still applies: tasks started inside stay in the block when it has
+        ended.
+        """
         return not self.ended or self.task is not this_task()
 
 
 class Blocks(Generic[T]):
-    """The blocks of one choice, which several tasks may be in at a time."""
+    """The blocks of one choice; several tasks may be in them at a time."""
 
     def __init__(self, nesting: Nesting[Block[T]], choice: T) -> None:
         self._nesting = nesting
@@ -72,16 +74,16 @@ class Blocks(Generic[T]):
         self._open: WeakSet[Block[T]] = WeakSet()
 
     def enter(self) -> None:
-        """A block begins."""
+        """Begin a block."""
         block = Block(self._choice)
         self._nesting.enter(block)
         self._open.add(block)
 
     def leave(self) -> None:
-        """A block ends: the one that this task is in.
+        """End the block that this task is in.
 
-        Else it is that of a generator that was left, which a task of its own closes. Where there
-        are several, none ends: a task must not lose a block that it is in.
+        Otherwise it is the block of an abandoned generator, which another task closes. If there are
+        several, none ends: a task must not lose a block that it is in.
         """
         here = this_task()
         own = (it for it in self._nesting.all() if it in self._open and it.task is here)
@@ -95,7 +97,7 @@ class Blocks(Generic[T]):
 
 
 def this_task() -> asyncio.Task[Any] | None:
-    """The task that this code is run by."""
+    """The task that runs this code."""
     try:
         return asyncio.current_task()
     except RuntimeError:

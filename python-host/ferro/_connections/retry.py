@@ -1,4 +1,4 @@
-"""Transactions that are run again when they lost against others."""
+"""Transactions that are retried after a conflict."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ async def retry(
     """Run a function in a transaction, and retry it if it conflicts with others.
 
     It retries after `retryable` errors: `SerializationError`, `DeadlockError`, `BusyError`, or if
-    no connection could be opened. The attempt was rolled back then. Before each further attempt it
-    pauses for up to 10 ms, 20 ms … 1 s. After the last of the `attempts`, the error is raised.
+    no connection could be opened. Each failed attempt is rolled back. Before each further attempt
+    it pauses for up to 10 ms, 20 ms … 1 s. After the last of the `attempts`, the error is raised.
 
     The function must read its instances itself, and must not do anything that should happen only
-    once, such as sending a mail. By default, `isolation` is `"serializable"`, so that what it read
-    is still valid at the commit; the options are those of `ferro.transaction`. Inside a transaction
-    it raises `TransactionError`: a savepoint would still have the old snapshot.
+    once, such as sending a mail. By default, `isolation` is `"serializable"`, so that the data it
+    read is still valid at the commit. The options are those of `ferro.transaction`. Inside a
+    transaction it raises `TransactionError`: a savepoint would still have the old snapshot.
 
     Example:
         >>> import asyncio, ferro

@@ -1,4 +1,4 @@
-"""Scopes: blocks in which every query sees the rows of one tenant, and no others."""
+"""Scopes: blocks in which every query sees only the rows of one tenant."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _scopes: Nesting[Block[Scope]] = Nesting("ferro_scope", Block.counts)
 
 
 class Scope:
-    """A block in which a tenant's grants hold; made by `ferro.scope`."""
+    """A block in which a tenant's grants apply; created by `ferro.scope`."""
 
     def __init__(self, tenant: Tenant | Mapping[str, Any]) -> None:
         from .._plugins.tenant import tenant_json
@@ -27,7 +27,7 @@ class Scope:
         self._blocks = Blocks(_scopes, self)
 
     def gate(self, databases: _native.Databases) -> _native.Gate:
-        """The gate that knows the grants, for the models of now."""
+        """The gate with the grants, for the current models."""
         known = self._gate
         if known is None or known[:2] != (registry.version, databases):
             version, models = registry.versioned()
@@ -52,10 +52,10 @@ def scope(tenant: Tenant | Mapping[str, Any]) -> Scope:
     """A block in which every operation of this task, and of tasks that it starts, has a tenant's
     rights.
 
-    The tenant's grants define which tables and columns it may read and write, and which filters are
-    forced on every read, update and delete, including relations, and on inserted rows, where their
-    values are filled in. The core writes them into each statement, so queries cannot bypass them.
-    SQL text is refused unless the grant has `raw_sql`: forced filters do not apply to it. The
+    The tenant's grants define which tables and columns it may read and write. They also force
+    filters on every read, update and delete, including relations, and fill in the values of these
+    filters on inserted rows. The core writes them into each statement, so queries cannot bypass
+    them. SQL text is refused unless the grant has `raw_sql`: forced filters do not apply to it. The
     tenant's limits only apply to plugins.
 
     Example:

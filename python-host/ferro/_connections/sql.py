@@ -1,4 +1,4 @@
-"""SQL as text, for what the query API does not say."""
+"""SQL text, for what the query API cannot express."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .transaction import Using, runner_for
 
 
 async def execute(sql: str, *arguments: Any, using: Using = None) -> int:
-    """Run one statement of SQL; returns the number of rows changed.
+    """Run one SQL statement, and return the number of changed rows.
 
     Placeholders are `?` or `$1`, on every database. `using` is the connection or the transaction
     that it runs on: by default the transaction of this task, otherwise the default connection.
@@ -35,9 +35,9 @@ async def execute(sql: str, *arguments: Any, using: Using = None) -> int:
 
 
 async def fetch_all(sql: str, *arguments: Any, using: Using = None) -> list[dict[str, Any]]:
-    """Run one statement of SQL; its rows, each as a dict by the names of the columns.
+    """Run one SQL statement, and return its rows, each as a dict by column name.
 
-    Placeholders, `using` and what is raised are those of `execute`.
+    Placeholders, `using` and the exceptions are those of `execute`.
 
     Example:
         >>> import asyncio, ferro
@@ -53,10 +53,10 @@ async def fetch_all(sql: str, *arguments: Any, using: Using = None) -> list[dict
 
 
 async def fetch_one(sql: str, *arguments: Any, using: Using = None) -> dict[str, Any] | None:
-    """Run one statement of SQL; its first row, or None if there is none.
+    """Run one SQL statement, and return its first row, or None if there is none.
 
-    The statement runs to its end: `limit 1` in it spares the database the others. Placeholders,
-    `using` and what is raised are those of `execute`.
+    The statement runs to completion; add `limit 1` so that the database stops early. Placeholders,
+    `using` and the exceptions are those of `execute`.
 
     Example:
         >>> import asyncio, ferro
@@ -73,7 +73,7 @@ async def fetch_one(sql: str, *arguments: Any, using: Using = None) -> dict[str,
 
 
 def sql_session(sql: str, arguments: tuple[Any, ...], using: Using) -> tuple[str, _native.Session]:
-    """Where SQL text runs, and by which name; an error for values that are none."""
+    """The session that SQL text runs in, and its label; checks the values."""
     check(InvalidQuery, sql=(sql, str))
     # As other drivers take all values. It would be one, an array, which SQLite compares with all.
     if any(isinstance(it, tuple) for it in arguments):

@@ -1,4 +1,4 @@
-"""Transactions: blocks that commit when they end well, and undo everything when they do not."""
+"""Transactions: blocks that commit on success, and roll back on an exception."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Isolation = Literal["read-committed", "repeatable-read", "serializable"]
 
 
 class Transaction:
-    """A block in which operations run in one transaction; made by `ferro.transaction`.
+    """A block in which operations run in one transaction; created by `ferro.transaction`.
 
     It belongs to the task that opened it. A task started inside works outside the transaction,
     unless it receives it and uses it explicitly: `User.using(transaction)`.
@@ -75,7 +75,7 @@ class Transaction:
         return self._label
 
     def _renewed_session(self) -> _native.Session:
-        """The native session, which knows the models of now; raises after the block has ended."""
+        """The native session, with the current models; raises after the block has ended."""
         session = self._open()
         if self._version != registry.version:
             version, models = registry.versioned()
@@ -93,7 +93,7 @@ class Transaction:
         return self._session
 
     def _admit(self, using: str | None) -> None:
-        """Refuse another connection than this transaction's."""
+        """Reject a connection other than this transaction's."""
         if current_scope() is not self._scope:
             raise TransactionError("a transaction has one scope: enter `ferro.scope` outside it")
         if using is not None and using != self.label:
@@ -103,14 +103,14 @@ class Transaction:
             )
 
     def _belongs_to_this_task(self) -> bool:
-        """Whether this task opened it, and its block goes on."""
+        """Whether this task opened it, and its block has not ended."""
         return self._inside and self._owner is this_task()
 
     async def rollback(self) -> None:
-        """Undo all that was done in the block, now. Further operations in the block raise
-        `TransactionError`; its end does not raise.
+        """Roll back the block now. Further operations in the block raise `TransactionError`; its
+        end does not raise.
 
-        In a savepoint, this undoes only the savepoint. Raises `TransactionError` while an inner
+        In a savepoint, this rolls back only the savepoint. Raises `TransactionError` while an inner
         block is open, and after the end.
 
         Example:
@@ -133,13 +133,14 @@ class Transaction:
 
     def on_commit(self, callback: Callable[[], object]) -> None:
         """Call a function after the outermost block has committed; never if the transaction or this
-        savepoint is undone.
+        savepoint is rolled back.
 
         The functions are called in order, with those of a savepoint at its end, after the commit
         and outside the transaction; awaitable results are awaited. An exception is logged as an
-        error of the logger `ferro.transaction`, and the others are called: the block does not raise
-        it, since everything is committed. A cancellation, or an exception that ends the program, is
-        also logged, and the block raises it after the others were called.
+        error by `ferro.transaction`, and the remaining functions are called; the block does not
+        raise it, since everything is committed. A cancellation, or an exception that ends the
+        program, is also logged, and the block raises it after the remaining functions have been
+        called.
 
         Example:
             >>> import ferro
@@ -160,7 +161,8 @@ class Transaction:
         self._callbacks.append(callback)
 
     def __call__(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
-        """A coroutine function whose calls run in a block each: `@ferro.transaction()`."""
+        """Decorate a coroutine function, so that each call runs in its own transaction.
+        """
         if not inspect.iscoroutinefunction(function):
             raise ConfigurationError(
                 f"`@ferro.transaction()` is for a coroutine function (`async def`), not for "
@@ -271,16 +273,18 @@ class Transaction:
             raise ending
 
     def _end_streams(self) -> None:
-        """Let go of what streams have not read, which would keep the transaction from its end.
+        """Close the streams that are still open, which would keep the transaction from ending.
 
-        Somebody may still have one, as the traceback of the error that ends the block does.
+        Something may still hold one, such as the traceback of the error that ends the block.
         """
         for end in tuple(self._streams):
             end()
 
 
 def _is_cancelled() -> bool:
-    """Whether this task is to end. Before Python 3.11 nothing tells it from what it waited for."""
+    """Whether this task is being cancelled. Before Python 3.11, nothing tells this from a
+    cancellation of what it waited for.
+    """
     if sys.version_info < (3, 11):
         return True
     task = this_task()
@@ -297,7 +301,7 @@ Using = str | Transaction | None
 
 
 def check_using(using: Using) -> None:
-    """Refuse what names no connection and no transaction."""
+    """Reject what is neither a connection name nor a transaction."""
     check(ConfigurationError, using=(using, str, Transaction, None))
 
 
@@ -328,14 +332,15 @@ def current_transaction() -> Transaction | None:
 
 
 def block(using: str | Transaction | None) -> Transaction | None:
-    """The transaction that an operation runs in: the one that was passed, or this task's."""
+    """The transaction that an operation runs in: the passed one, or this task's."""
     return using if isinstance(using, Transaction) else current_transaction()
 
 
 def together(using: str | Transaction | None) -> Transaction:
-    """A block for an operation of several statements: a savepoint of the one that is passed.
+    """A block for an operation of several statements; a savepoint if a transaction is passed.
 
-    All of them write, so they wait for SQLite's lock at once: what has read may be refused it.
+    All of them write, so the block takes SQLite's write lock first: after a read, it may be
+    refused.
     """
     if not isinstance(using, Transaction):
         return transaction(using=using, immediate=True)
@@ -350,7 +355,8 @@ def together(using: str | Transaction | None) -> Transaction:
 def runner_for(using: Using) -> tuple[str, _native.Session]:
     """The session that an operation runs in, and its label.
 
-    That is the transaction that was passed, else the one that this task is in, else the database.
+    The session is the passed transaction, otherwise this task's transaction, otherwise the
+    database.
     """
     check_using(using)
     transaction = current_transaction()
@@ -369,7 +375,7 @@ def runner_for(using: Using) -> tuple[str, _native.Session]:
 
 
 def _tell_of_others(label: str) -> None:
-    """Log, once for a transaction, that a task which was started inside works outside of it."""
+    """Log, once per transaction, that a task started inside it works outside of it."""
     around = next((it for it in _blocks.all() if it.label == label), None)
     while around is not None and around._parent is not None:
         around = around._parent
@@ -409,14 +415,14 @@ def transaction(
 ) -> Any:
     """A block in which all operations of this task run in one transaction, or in a savepoint of it.
 
-    It commits at its end; any exception, including cancellation, undoes it. Operations inside use
-    its connection, and naming another one raises `TransactionError`. A block inside a block is a
-    savepoint: `isolation`, `read_only` and `deferrable` raise `TransactionError` there.
+    It commits at its end; any exception, including cancellation, rolls it back. Operations inside
+    use its connection, and naming another one raises `TransactionError`. A block inside a block is
+    a savepoint: `isolation`, `read_only` and `deferrable` raise `TransactionError` there.
 
-    A rollback does not change instances: their attributes keep their values. But they are tracked
-    as stored before the block, so `save` writes again, and an instance whose insert was undone is
-    new again, without the key and the other values that the database had filled in. Reads by
-    queries inside are not tracked: read rows again that the block had changed by queries.
+    A rollback does not change instances: their attributes keep their values. But Ferro tracks again
+    what was stored before the block, so `save` writes again. An instance whose insert was rolled
+    back is new again, without the key and the other values that the database had generated. Reads
+    by queries inside are not tracked: read again the rows that the block changed by queries.
 
     `using` names the connection, by default the default one. `isolation` is `"read-committed"`,
     `"repeatable-read"` or `"serializable"`; the default is the server's. SQLite has only one level,
@@ -425,9 +431,9 @@ def transaction(
     `deferrable`, on PostgreSQL with `"serializable"` and `read_only`, waits for a snapshot that
     cannot fail later.
 
-    `await transaction.rollback()` undoes it without an exception, and `transaction.on_commit` calls
-    a function after the commit. The decorator `@ferro.transaction()`, also without parentheses,
-    runs each call of a coroutine function in a transaction.
+    `await transaction.rollback()` rolls it back without an exception, and `transaction.on_commit`
+    calls a function after the commit. The decorator `@ferro.transaction()`, also without
+    parentheses, runs each call of a coroutine function in a transaction.
 
     A task started inside, for example by `asyncio.gather` or by `asyncio.wait_for` before Python
     3.12, is outside the transaction: pass the transaction to it, and use it there with `using`.

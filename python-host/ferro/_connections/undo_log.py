@@ -1,4 +1,4 @@
-"""What was known of rows before a transaction wrote them, for when it is undone."""
+"""The tracked state of rows before a transaction wrote them, for its rollback."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Places = tuple[tuple[str, int], ...]
 
 
 class UndoLog:
-    """What a transaction remembers of each row that is written in it: what was known at first.
+    """The state of each row that a transaction writes, as tracked before its first write.
 
-    It holds rows weakly, so that a transaction which stores millions of them does not keep them.
+    It holds rows weakly, so that a transaction that stores millions of them does not keep them.
     """
 
     def __init__(self) -> None:
@@ -36,10 +36,10 @@ class UndoLog:
         new: bool = False,
         filled: tuple[str, ...] = (),
     ) -> None:
-        """Note what is known of rows before that changes; `filled` are the fields that the database
-        fills in.
+        """Record the tracked state of rows before it changes; `filled` are the fields that the
+        database fills in.
 
-        Rows that are `new` are not asked.
+        `new` rows have no tracked state.
         """
         places = tuple([(name, table.places[name]) for name in filled])
         for row in rows:
@@ -52,12 +52,12 @@ class UndoLog:
                 before.filled = places
 
     def undo(self) -> None:
-        """Of all rows, what was known at first is known again."""
+        """Restore the first tracked state of all rows."""
         for before in list(self._rows.values()):
             before.restore()
 
     def add(self, inner: UndoLog) -> None:
-        """Take over from a block inside that ended well."""
+        """Take over the entries of an inner block that ended successfully."""
         for before in list(inner._rows.values()):
             row = before.row()
             if row is None:
@@ -69,7 +69,7 @@ class UndoLog:
                 own.filled = before.filled
 
     def clear(self) -> None:
-        """Forget all of it: the block has ended."""
+        """Forget all entries: the block has ended."""
         self._rows = {}
 
     def _keep(self, row: Model, known: Any, filled: Places) -> None:
@@ -81,7 +81,7 @@ class UndoLog:
 
 @dataclass(slots=True)
 class _Before:
-    """What was known of a row."""
+    """The tracked state of a row."""
 
     row: weakref.ref[Model]
     known: tuple[Any, ...] | None

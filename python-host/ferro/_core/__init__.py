@@ -1,1 +1,1 @@
-"""The core component in wasmtime-py, and the code compiled for it."""
+"""The core component in wasmtime-py, and its compiled code."""

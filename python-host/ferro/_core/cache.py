@@ -1,9 +1,9 @@
-"""Compiled code of components, kept on disk: compiling takes a second, mapping a file no time.
+"""The disk cache of compiled components: compiling takes a second, mapping a file almost no time.
 
-An entry has the hash of its component in its name, so that another component is another entry, and
-a checksum of its own content: wasmtime takes no code of another version or configuration, but does
-not notice a flipped bit. That is a guard against decay, not against whoever may write to the
-folder: what is in it is run. So it belongs to the user, and nobody else may write to it.
+The name of an entry contains the hash of its component and a checksum of its own content: wasmtime
+rejects code of another version or configuration, but does not detect a flipped bit. The checksum
+protects against corruption, not against anyone with write access to the folder, whose content is
+executed. So the folder must belong to the user, and nobody else may write to it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ MOST_BYTES = 512 * 1024 * 1024
 
 
 def component_of(engine: Engine, code: bytes) -> Component:
-    """A component, of the cache if it was compiled for such an engine before.
+    """Compile a component, or load it from the cache if it was compiled for such an engine before.
 
-    Raises `WasmtimeError` if the code is not valid. No cache is no error: then it is compiled.
+    Raises `WasmtimeError` if the code is invalid. Without a usable cache, it compiles.
     """
     folder = _private_folder()
     if folder is None:
@@ -47,13 +47,13 @@ def component_of(engine: Engine, code: bytes) -> Component:
 
 
 def cache_folder() -> Path | None:
-    """Where compiled code is kept; None if the environment does not tell."""
+    """The folder for compiled code; None if the environment does not define one."""
     caches = _native.cache_folder()
     return None if caches is None else caches / "python"
 
 
 def _private_folder() -> Path | None:
-    """The folder, made if it is missing; None if there can be none that is the user's alone."""
+    """The folder, created if it is missing; None if it cannot be private to the user."""
     folder = cache_folder()
     if folder is None:
         return None
@@ -64,7 +64,7 @@ def _private_folder() -> Path | None:
 
 
 def _is_whole(entry: Path) -> bool:
-    """Whether an entry has the content that its name says. One that has not is removed."""
+    """Whether an entry's content matches the checksum in its name; removes it if not."""
     is_whole = entry.name.endswith(f"-{zlib.crc32(entry.read_bytes()):08x}")
     if not is_whole:
         entry.unlink()
@@ -77,7 +77,7 @@ def _note_use(entry: Path) -> None:
 
 
 def _add(folder: Path, name: str, compiled: bytes) -> None:
-    """Keep compiled code. Other processes see all of it, or none."""
+    """Store compiled code. Other processes see all of it, or none."""
     from tempfile import NamedTemporaryFile
 
     with NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as part:

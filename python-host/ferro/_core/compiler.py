@@ -1,6 +1,6 @@
-"""The core component at work: from models and queries to plans.
+"""Running the core component, which turns models and queries into plans.
 
-The native module calls in here where it has no plan for a query, and never for one that it has.
+The native module calls this only if it has no plan for a query.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _numbers = itertools.count()
 
 
 class Compiler:
-    """Runs the core component. One thread at a time is inside: wasmtime's stores are not shared.
+    """Runs the core component, in one thread at a time, since wasmtime's stores cannot be shared.
 
-    `calls` counts how often the component was entered.
+    `calls` counts the calls of the component.
     """
 
     def __init__(self) -> None:
@@ -40,12 +40,12 @@ class Compiler:
         self._dropped: list[int] = []
 
     def load(self) -> None:
-        """Compile the component, if that was not done: the first call does it else."""
+        """Compile the component, unless that is done; otherwise the first call does it."""
         with self._lock:
             self._running()
 
     def catalog(self, models: str) -> Catalog:
-        """Check models, given as the JSON of a `schema`."""
+        """Check models, passed as the JSON of a `schema`."""
         catalog = Catalog(self, models)
         with self._lock:
             self._handle(catalog)
@@ -62,11 +62,11 @@ class Compiler:
         return text
 
     def drop(self, catalog: Catalog) -> None:
-        """Let go of a catalog. Called at any time, so it only waits for the next call."""
+        """Drop a catalog. As this can be called at any time, it takes effect at the next call."""
         self._dropped.append(catalog.number)
 
     def close(self) -> None:
-        """Let go of the component; the next call makes another instance of it."""
+        """Drop the component; the next call creates a new instance."""
         # At the end of a process that was forked, whoever is inside may be a thread that is gone.
         if self._lock.acquire(blocking=False):
             self._forget()
@@ -84,7 +84,7 @@ class Compiler:
         return self._core
 
     def _handle(self, catalog: Catalog) -> ResourceAny:
-        """The catalog in the instance that runs now: made anew, if that is another one."""
+        """The catalog in the current instance; created again if that is a new one."""
         while self._dropped:
             dropped = self._handles.pop(self._dropped.pop(), None)
             if dropped is not None:
@@ -116,7 +116,7 @@ class Compiler:
 
 
 class Catalog:
-    """Models that the core component has checked; what the native module compiles against."""
+    """Models that the core component has checked, against which the native module compiles."""
 
     def __init__(self, compiler: Compiler, models: str) -> None:
         self.models = models
@@ -124,19 +124,19 @@ class Catalog:
         self._compiler = compiler
 
     def compile(self, request: str) -> str:
-        """From `{query, dialect, scope}` to a `plan`."""
+        """Compile `{query, dialect, scope}` to a `plan`."""
         return self._compiler.call(self, "compile", request)
 
     def create_tables(self, request: str) -> str:
-        """From `{dialect, found}` to a list of `migration-step`."""
+        """Return a list of `migration-step` for `{dialect, found}`."""
         return self._compiler.call(self, "create-tables", request)
 
     def introspection(self, dialect: str) -> str:
-        """From a `dialect` to a list of statements."""
+        """Return a list of statements for a `dialect`."""
         return self._compiler.call(self, "introspection", dialect)
 
     def migrate(self, request: str) -> str:
-        """From `{dialect, found}` to a list of `migration-step`."""
+        """Return a list of `migration-step` for `{dialect, found}`."""
         return self._compiler.call(self, "migrate", request)
 
     def __del__(self) -> None:
@@ -149,7 +149,7 @@ def _error(text: str) -> FerroError:
 
 
 def _faults(text: str) -> str:
-    """Every fault of the models, one a line."""
+    """All faults of the models, one per line."""
     faults = (f"  {fault}" for fault in json.loads(text))
     return "the models are not valid:\n" + "\n".join(faults)
 

@@ -1,6 +1,6 @@
-"""The core component, as wasmtime-py runs it.
+"""The core component in wasmtime-py.
 
-A module of its own, since it takes a while to load: importing Ferro does not wait for it.
+This is a separate module, since it is slow to load: importing Ferro does not wait for it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Core:
         self._functions: dict[str, Func] = {}
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """Call a function. After an error the instance is of no use any more."""
+        """Call a function. After an error, the instance is unusable."""
         function = self._functions.get(name) or self._function(name)
         self._store.set_fuel(_FUEL_OF_A_CALL)
         try:
@@ -50,7 +50,7 @@ class Core:
         return result
 
     def drop(self, handle: ResourceAny) -> None:
-        """Let go of a resource. After an error the instance is of no use any more."""
+        """Drop a resource. After an error, the instance is unusable."""
         self._store.set_fuel(_FUEL_OF_A_CALL)
         try:
             handle.drop(self._store)

@@ -22,7 +22,7 @@ STACK = 512 * 1024
 
 
 def core_engine() -> Engine:
-    """An engine for the core component: its steps are counted as fuel."""
+    """The engine for the core component, which counts fuel."""
     config = Config()
     config.consume_fuel = True
     return Engine(config)
@@ -33,7 +33,7 @@ _lock = threading.Lock()
 
 
 def plugin_engine(fuel: bool = False) -> Engine:
-    """The engine of all plugins, or of those that count fuel: they are interrupted by epochs."""
+    """The engine of all plugins, or of those that count fuel; interrupted by epochs."""
     with _lock:
         if fuel not in _plugin_engines:
             config = Config()
@@ -50,9 +50,9 @@ def plugin_engine(fuel: bool = False) -> Engine:
 
 
 def read_component(path: Path) -> bytes:
-    """The bytes of a component that can be compiled, and nothing else that a file may hold.
+    """Read a component in binary form from a file; rejects anything else.
 
-    wasmtime would take text and precompiled code, too.
+    wasmtime would accept text and precompiled code, too.
     """
     try:
         with path.open("rb") as file:
@@ -64,7 +64,7 @@ def read_component(path: Path) -> bytes:
 
 
 def compile_component(engine: Engine, code: bytes, name: str) -> Component:
-    """Compile a component, or take it from the cache."""
+    """Compile a component, or load it from the cache."""
     try:
         return component_of(engine, code)
     except WasmtimeError as error:
@@ -73,6 +73,6 @@ def compile_component(engine: Engine, code: bytes, name: str) -> Component:
 
 
 def innermost(error: WasmtimeError) -> str:
-    """The last cause of an error, whose text lists all of them, one a line, with numbers."""
+    """The innermost cause of an error, whose text lists all causes in numbered lines."""
     lines = str(error).strip().splitlines() or ["no cause is given"]
     return re.sub(r"^\d+: ", "", lines[-1].strip())

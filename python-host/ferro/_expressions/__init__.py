@@ -1,1 +1,1 @@
-"""Expressions: what is asked of rows, and the order in which they come."""
+"""Expressions: conditions, values and orders."""

@@ -1,4 +1,4 @@
-"""New values of fields, as updates and upserts set them."""
+"""Assignments of fields, in updates and upserts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def assigned(table: Table, name: str, value: Any) -> tuple[Shape, tuple[Any, ...]]:
-    """The shape of a new value, and what it takes."""
+    """The shape of a new value, and its parameters."""
     column = table.column(name)
     if callable(value) and not isinstance(value, Expression):
         value = value(Fields(table))
@@ -47,7 +47,7 @@ def assigned(table: Table, name: str, value: Any) -> tuple[Shape, tuple[Any, ...
 
 
 def all_assigned(table: Table, values: dict[str, Any]) -> tuple[Shape, tuple[Any, ...]]:
-    """The shapes of new values, each with its field, and what they take."""
+    """The shapes of new values, each with its field, and their parameters."""
     from .._relations.access import split_relations
 
     values, _ = split_relations(table.model, values)

@@ -1,4 +1,4 @@
-"""`case`: a value that depends on conditions; and `value`, one that does not depend on rows."""
+"""`case`, a value that depends on conditions, and `value`, a constant."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def case(*branches: tuple[Expression | bool, object], otherwise: object = None) 
 
 
 def value(value: object) -> Value:
-    """A plain value, where one that is computed is asked for: the same for each row.
+    """A constant, for places that take a computed value: the same for each row.
 
     Example:
         >>> import ferro

@@ -1,7 +1,7 @@
-"""Conditions that the database checks: ordinary ones on the fields of one row, as the WIT has them.
+"""Check conditions: ordinary conditions on the fields of one row, converted to the WIT's form.
 
-There a condition is groups of terms, of which any group holds with all of its terms: data, and
-never SQL text. What becomes of an ordinary one keeps its third value: a check that is null passes.
+In the WIT, a condition is a list of groups of terms: it holds if all terms of any group hold. It is
+data, never SQL text. The conversion preserves nulls: a check that is null passes.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _SPELT = {
 
 
 def field_condition(table: Table, column: Column, function: Callable[[Any], Any]) -> Groups:
-    """The condition that a function makes of one field."""
+    """The condition that a function returns for one field."""
     field: FieldExpression[Any] = FieldExpression(table, column)
     what = f"field `{column.where}`: `db_check`"
     known = {column.name: column}
@@ -88,8 +88,8 @@ def row_condition(
     columns: Mapping[str, Column | None],
     relations: Mapping[str, str],
 ) -> Groups:
-    """The condition that a function makes of the fields of a row. The column of another model's key
-    is None; a relation stands for the field that holds the key.
+    """The condition that a function returns for the fields of a row. The column of another model's
+    key is None; a relation stands for the field that holds the key.
     """
     known = {
         name: column or plain_column(name, _KEY, f"{table.label}.{name}")
@@ -105,7 +105,7 @@ def row_condition(
 
 
 class _Row:
-    """The fields of a row, before the models at the other ends of its relations are known."""
+    """The fields of a row, before the target models of its relations are known."""
 
     __slots__ = ("_fields", "_label")
 
@@ -125,7 +125,7 @@ class _Row:
 
 
 class _Key(FieldExpression[Any]):
-    """The field that a relation means."""
+    """The field that a relation stands for."""
 
     __slots__ = ("_relation", "_what")
 
@@ -144,7 +144,7 @@ class _Key(FieldExpression[Any]):
 
 
 class _Reader:
-    """Reads a condition, the values of which come in the order of its shape."""
+    """Reads a condition, whose values are in the order of its shape."""
 
     def __init__(
         self, table: Table, what: str, example: str, columns: Mapping[str, Column]
@@ -156,7 +156,7 @@ class _Reader:
         self._values: Iterator[Any] = iter(())
 
     def condition(self, function: Callable[[Any], Any], argument: object) -> Groups:
-        """The condition that a function makes of fields."""
+        """The condition that a function of fields returns."""
         try:
             made = function(argument)
         except (TypeError, QueryError) as error:
@@ -221,7 +221,7 @@ class _Reader:
         return [[_term(column, {"one-of": values})]]
 
     def _distinct(self, comparison: str, left: Shape, right: Shape) -> Groups:
-        """Whether two values are the same, or not; a null is the same as a null."""
+        """`is_distinct_from` or its opposite; a null equals a null."""
         term = self._compared(comparison, left, right)
         alike = comparison == "equal"
         fields = _compared_in(term)
@@ -267,7 +267,7 @@ class _Reader:
         return column
 
     def _column(self, shape: Shape) -> Column:
-        """The column of a field; whatever else there is cannot stand in a check."""
+        """The column of a field; nothing else is allowed in a check."""
         match shape:
             case ("field", (), name, root) if root is self._table and name in self._columns:
                 return self._columns[name]
@@ -300,7 +300,7 @@ class _Reader:
         return [left + right for left, right in product(one, other)]
 
     def _negated(self, groups: Groups) -> Groups:
-        """Of each group, one term does not hold."""
+        """The negation: in each group, at least one term does not hold."""
         self._count(math.prod(map(len, groups)))
         chosen = product(*([_opposite(it) for it in group] for group in groups))
         return [list(chain.from_iterable(it)) for it in chosen]
@@ -325,7 +325,7 @@ class _Reader:
 
 
 def _spelt(shape: Shape) -> str:
-    """What a caller wrote to compute something."""
+    """How a caller wrote a computed value."""
     kind = shape[0]
     if kind == "json-change":
         return "removed" if shape[3] is None else "set_to"
@@ -356,7 +356,7 @@ def _compared_in(term: Term) -> list[str]:
 
 
 def _opposite(term: Term) -> list[Term]:
-    """What holds, all of it, where a term does not; null where that is null."""
+    """The terms that all hold if and only if a term does not; null if the term is null."""
     field = term["field"]
     match term["test"]:
         case "is-null":
@@ -373,7 +373,7 @@ def _opposite(term: Term) -> list[Term]:
 
 
 def _certain(groups: Groups) -> Groups:
-    """The same, and false where it would be null."""
+    """The same condition, but false instead of null."""
     return [
         group + [_is_not_null(it) for it in dict.fromkeys(chain(*map(_compared_in, group)))]
         for group in groups
@@ -387,6 +387,6 @@ def _type_of(column: Column) -> str:
 
 
 def _is_larger(text: str, precision: int, scale: int) -> bool:
-    """Whether a decimal has more digits than a column of this size."""
+    """Whether a decimal has more digits than a column of this precision and scale."""
     whole, _, fraction = text.lstrip("-").partition(".")
     return len(whole.lstrip("0")) + scale > precision or len(fraction.rstrip("0")) > scale

@@ -1,4 +1,4 @@
-"""Parts of documents, as conditions and orders name them."""
+"""Parts of JSON documents, in conditions and orders."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class JsonValue(Texts):
     __iter__ = None
 
     def as_type(self, type: type) -> Value:
-        """Read as a `str`, `int`, `float`, `bool` or `Decimal`."""
+        """Read the part as a `str`, `int`, `float`, `bool` or `Decimal`."""
         kind = _KINDS.get(type)
         if kind is None:
             known = quoted(it.__name__ for it in _KINDS)
@@ -67,14 +67,14 @@ class JsonValue(Texts):
         return self._part(kind)
 
     def set_to(self, value: object) -> Value:
-        """The document in which this part is a value, for an `update`: the other parts stay as they
-        are then, even if someone else changes them at the same time.
+        """The document with this part set to a value, for an `update`. Other parts keep their
+        values, even if another transaction changes them at the same time.
 
-        The value is a plain one, or computed from the row: a text, a boolean, an integer, a float
-        or a part of a document. It has the type of the part, if the field's type describes that.
-        None is the JSON `null`. Missing dicts along the path are created, and the position after a
-        list's last element appends one. If the path leads through something without such parts,
-        the document does not change.
+        The value is plain, or computed from the row: a text, a boolean, an integer, a float or a
+        part of a document. It must have the type of the part, if the field's type describes it.
+        None is the JSON `null`. Missing dicts along the path are created, and the index after a
+        list's last element appends to it. If the path leads through a value without such parts, the
+        document does not change.
 
         Example:
             >>> import ferro
@@ -106,8 +106,8 @@ class JsonValue(Texts):
         return self._document._changed(self._steps, shape, values)
 
     def removed(self) -> Value:
-        """The document without this part, for an `update`; as it was, if it has none. Elements of a
-        list that are behind it move up.
+        """The document without this part, for an `update`; unchanged if it has no such part. Later
+        elements of a list move up.
         """
         column = self._document._column
         if column is not None:
@@ -130,55 +130,59 @@ class JsonValue(Texts):
         return self.as_type(str)._call_with(name, kind, *others)
 
     def is_null(self) -> Expression:
-        """The document has no such part. A JSON null counts as a part."""
+        """Whether the document lacks this part. A JSON null counts as a part."""
         return self._part().is_null()
 
     def is_not_null(self) -> Expression:
-        """The document has such a part, of whatever type; a JSON null is one."""
+        """Whether the document has this part, of any type. A JSON null counts as a part."""
         return self._part().is_not_null()
 
     def is_distinct_from(self, other: object) -> Expression:
-        """Not the same; a part that is not there differs from every value."""
+        """Whether the values differ; a missing part differs from every value."""
         if other is None:
             return self.is_not_null()
         return self._of_type([other]).is_distinct_from(other)
 
     def is_not_distinct_from(self, other: object) -> Expression:
-        """The same; a part that is not there is the same as None."""
+        """Whether the values are equal; a missing part equals None."""
         return (
             self.is_null() if other is None else self._of_type([other]).is_not_distinct_from(other)
         )
 
     def is_true(self) -> Expression:
-        """The part is true; false where it is not there, or no boolean."""
+        """Whether the part is true; false if it is missing or not a boolean."""
         return self.as_type(bool).is_true()
 
     def is_false(self) -> Expression:
-        """The part is false; false where it is not there, or no boolean."""
+        """Whether the part is `false`; false if it is missing or not a boolean."""
         return self.as_type(bool).is_false()
 
     def between(self, lower: object, upper: object) -> Expression:
-        """From `lower` to `upper`, both included."""
+        """Whether the part is from `lower` to `upper`, both included."""
         return self._of_type([lower, upper]).between(lower, upper)
 
     def in_(self, values: Iterable[object]) -> Expression:
-        """One of some values of one type, or of numbers; None among them means "or not there"."""
+        """Whether the part is one of the values, of one type or all numbers; None among them means
+        "or missing".
+        """
         given, null = self._given(values)
         found = self._of_type(given).in_(given)
         return found | self.is_null() if null else found
 
     def not_in(self, values: Iterable[object]) -> Expression:
-        """None of some values of one type, or of numbers; None among them means "and there"."""
+        """Whether the part is none of the values, of one type or all numbers; None among them means
+        "and not missing".
+        """
         given, null = self._given(values)
         found = self._of_type(given).not_in(given)
         return found & self.is_not_null() if null else found
 
     def contains(self, part: object) -> Expression:
-        """A text has a text in it, taken as it is; a document has a document in it."""
+        """Whether a text contains a text, without wildcards, or a document contains a document."""
         return (self.as_type(str) if isinstance(part, str) else self._part()).contains(part)
 
     def coalesce(self, other: object) -> Value:
-        """The value, or another one instead of a missing part."""
+        """The value, or another one if the part is missing."""
         return self._of_type([other]).coalesce(other)
 
     def _given(self, values: Iterable[object]) -> tuple[list[object], bool]:
@@ -189,7 +193,9 @@ class JsonValue(Texts):
         return given, len(given) < len(values)
 
     def _of_type(self, given: list[object]) -> Value:
-        """Read as the type of some values, the wider of two; of none, it does not matter."""
+        """Read the part as the type of the values: float for integers and floats, any for no
+        values.
+        """
         if any(isinstance(it, (Expression, JsonValue)) for it in given):
             raise untyped(self)
         if {type(it) for it in given} == {int, float}:
@@ -232,12 +238,12 @@ def _computed(value: Expression | JsonValue) -> tuple[str, Any, bool]:
 
 
 def untyped(part: JsonValue) -> TypeMismatch:
-    """The error for a part of a document in the place of a value that has a type."""
+    """The error for a part of a document where a value with a type is required."""
     return TypeMismatch(f"`{part!r}` has no type: set its type with `as_type(int)`")
 
 
 def listed(name: str, values: Any) -> list[object]:
-    """The values that are given for `in_` and its like. A text is one value, a query is none."""
+    """The values passed to `in_` and similar methods; rejects a text and a query."""
     if isinstance(values, AbstractQuery):
         raise InvalidQuery(
             f"`{name}` takes a list of values, not a query: await it and pass the values of its "

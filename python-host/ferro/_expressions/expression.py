@@ -1,7 +1,7 @@
-"""Expressions: what is asked of rows, and the order in which they come.
+"""Expressions: conditions, values and orders.
 
-An expression is its shape, a tuple of tuples without any value, and the values in the order in
-which the shape takes them. Equal shapes are equal queries, which have one plan.
+An expression consists of its shape, a tuple of tuples without values, and the values in the order
+in which the shape takes them. Equal shapes are equal queries, and share one plan.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Shape = tuple[Any, ...]
 
 
 class Expression:
-    """A condition, or something that conditions are made of. It never changes.
+    """A condition, or a part of one. It is immutable.
 
     Example:
         >>> import ferro
@@ -50,11 +50,11 @@ class Expression:
         return Expression(("unary", "not", self._shape), self._values)
 
     def is_true(self) -> Expression:
-        """It holds; false where it is null."""
+        """Whether the condition holds; false if it is null."""
         return Expression(("unary", "is-true", self._shape), self._values)
 
     def is_false(self) -> Expression:
-        """It does not hold; false where it is null, so not the same as `~`."""
+        """Whether the condition does not hold; false if it is null, unlike `~`."""
         return Expression(("unary", "is-false", self._shape), self._values)
 
     def __bool__(self) -> NoReturn:
@@ -74,7 +74,7 @@ def _joined(name: str, one: Expression, other: object) -> Expression:
 
 
 def conditional(name: str, condition: object) -> Expression:
-    """The condition that an argument is; an error for what is none."""
+    """The argument as a condition; raises an error if it is not one."""
     if not isinstance(condition, Expression):
         raise InvalidQuery(
             f"`{name}` takes a condition, such as `User.age >= 18`, not `{condition!r}`"
@@ -83,7 +83,7 @@ def conditional(name: str, condition: object) -> Expression:
 
 
 def all_of(conditions: Iterable[Expression]) -> Expression | None:
-    """Every one of some conditions; None if there is none."""
+    """The conjunction of conditions; None if there are none."""
     joined = None
     for condition in conditions:
         joined = condition if joined is None else joined & condition
@@ -91,7 +91,7 @@ def all_of(conditions: Iterable[Expression]) -> Expression | None:
 
 
 def any_of(conditions: Iterable[Expression]) -> Expression:
-    """At least one of some conditions; false if there is none."""
+    """The disjunction of conditions; false if there are none."""
     shapes: list[Shape] = []
     values: list[Any] = []
     for condition in conditions:
@@ -121,14 +121,14 @@ class Order:
 
     @property
     def _shape(self) -> Shape:
-        """That of the value, and how it is ordered by."""
+        """The shape of the value, and its direction."""
         return self.value._shape, self.descending, self.nulls
 
     @property
     def _values(self) -> tuple[Any, ...]:
-        """Those that the shape takes."""
+        """The values that the shape takes."""
         return self.value._values
 
     def reversed(self) -> Order:
-        """The other way round, nulls as well."""
+        """The reverse order, of nulls as well."""
         return Order(self.value, not self.descending, "first" if self.nulls == "last" else "last")

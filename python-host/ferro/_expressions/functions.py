@@ -1,6 +1,6 @@
-"""What a database computes from a value: functions of numbers, dates and times, and casts.
+"""Functions that the database computes: of numbers, dates and times, and casts.
 
-They mean the same on SQLite and PostgreSQL; `docs/queries.md` says where those differ at edges.
+They mean the same on SQLite and PostgreSQL; `docs/queries.md` lists the edge cases that differ.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ class Functions(Texts, Expression):
         ) -> Value: ...
 
     def abs(self) -> Value:
-        """The number without its sign."""
+        """The absolute value."""
         return self._call("abs", self._kind)
 
     def round(self, digits: int = 0) -> Value:
-        """The nearest whole number, halves away from zero; of a decimal, the nearest with so many
-        `digits` after the point, at most 100.
+        """The number rounded, halves away from zero: to a whole number, or a decimal to `digits`
+        digits after the point, at most 100.
         """
         check(InvalidQuery, digits=(digits, int))
         return self._call("round", self._kind, *((digits,) if digits else ()))
 
     def floor(self) -> Value:
-        """The next whole number below a float or a decimal, or itself."""
+        """The largest whole number that is not above a float or a decimal."""
         return self._call("floor", self._kind)
 
     def ceiling(self) -> Value:
-        """The next whole number above a float or a decimal, or itself."""
+        """The smallest whole number that is not below a float or a decimal."""
         return self._call("ceiling", self._kind)
 
     def year(self) -> Value:
@@ -58,21 +58,22 @@ class Functions(Texts, Expression):
         return self._call("year", "integer")
 
     def iso_year(self) -> Value:
-        """The year that the `week` is of: around New Year, the one before or after its own."""
+        """The ISO 8601 year of the `week`, which can differ from `year` around New Year.
+        """
         return self._call("iso-year", "integer")
 
     def quarter(self) -> Value:
-        """The quarter of the year of a date or a datetime, in UTC, from 1 on."""
+        """The quarter of a date or a datetime, in UTC, from 1 to 4."""
         return self._call("quarter", "integer")
 
     def week(self) -> Value:
-        """The week of a date or a datetime, in UTC, after ISO 8601: as `date.isocalendar` has it,
-        beginning on a Monday.
+        """The ISO 8601 week of a date or a datetime, in UTC, as in `date.isocalendar`; weeks begin
+        on Monday.
         """
         return self._call("week", "integer")
 
     def month(self) -> Value:
-        """The month of a date or a datetime, in UTC: 1 is January."""
+        """The month of a date or a datetime, in UTC; 1 is January."""
         return self._call("month", "integer")
 
     def day(self) -> Value:
@@ -80,11 +81,11 @@ class Functions(Texts, Expression):
         return self._call("day", "integer")
 
     def isoweekday(self) -> Value:
-        """The day of the week of a date or a datetime, in UTC: 1 is Monday, 7 Sunday."""
+        """The ISO day of the week of a date or a datetime, in UTC; 1 is Monday, 7 is Sunday."""
         return self._call("weekday", "integer")
 
     def day_of_year(self) -> Value:
-        """The day of the year of a date or a datetime, in UTC, from 1 on."""
+        """The day of the year of a date or a datetime, in UTC, from 1."""
         return self._call("day-of-year", "integer")
 
     def hour(self) -> Value:
@@ -100,9 +101,9 @@ class Functions(Texts, Expression):
         return self._call("second", "integer")
 
     def truncate(self, part: str) -> Value:
-        """The first moment of the `year`, `quarter`, `month`, `week`, `day`, `hour`, `minute` or
-        `second` of a datetime, in UTC; the first day of the year, quarter, month or week of a date.
-        A week begins on a Monday.
+        """The start of the `year`, `quarter`, `month`, `week`, `day`, `hour`, `minute` or `second`
+        of a datetime, in UTC; the first day of the year, quarter, month or week of a date. Weeks
+        begin on Monday.
 
         Example:
             >>> import ferro
@@ -114,30 +115,32 @@ class Functions(Texts, Expression):
         return self._call(f"truncate-{part}", self._kind)
 
     def days_between(self, other: object) -> Value:
-        """How many days a date is after another one; negative where it is before it."""
+        """The number of days from another date to this one; negative if this one is earlier."""
         return self._call_with("days-between", "integer", other)
 
     def microseconds_between(self, other: object) -> Value:
-        """How many microseconds a datetime is after another one; negative where it is before it."""
+        """The number of microseconds from another datetime to this one; negative if this one is
+        earlier.
+        """
         return self._call_with("microseconds-between", "integer", other)
 
     def coalesce(self, other: object) -> Value:
-        """The value, or another one instead of null."""
+        """The value, or another one if it is null."""
         return self._call_with("coalesce", self._kind, other, column=self._column_with(other))
 
     def null_if(self, other: object) -> Value:
-        """The value, or null where it is equal to another one."""
+        """The value, or null if it equals another one."""
         return self._call_with("null-if", self._kind, other, column=self._column_with(None))
 
     def cast(self, to: Any) -> Value:
-        """The value as another type.
+        """Convert the value to another type.
 
-        An `int` as `float`, `Decimal` or `str`, a `Decimal` as `float` or `str`, a `float` or a
-        `bool` as `int`, a date as `datetime`, and a datetime as `date`, `time` or the other kind of
-        `datetime`.
+        Possible are an `int` to `float`, `Decimal` or `str`, a `Decimal` to `float` or `str`, a
+        `float` or a `bool` to `int`, a date to `datetime`, and a datetime to `date`, `time` or the
+        other kind of `datetime`.
 
-        As in fields, `datetime` is an instant; `pydantic.NaiveDatetime` is one without time zone. A
-        float becomes an integer towards zero, and null where it is too large for one.
+        As in fields, `datetime` is an instant; `pydantic.NaiveDatetime` has no time zone. A float
+        is truncated towards zero to an integer, and becomes null if it is too large for one.
 
         Example:
             >>> import ferro
@@ -154,7 +157,7 @@ class Functions(Texts, Expression):
         return self._derived(("cast", self._shape, kind), self._values, kind)
 
     def _column_with(self, other: object) -> Column | None:
-        """The column whose values these are, if another value is one of them."""
+        """The column of this value, if the other value fits it."""
         column = self._column
         if column is None:
             return None

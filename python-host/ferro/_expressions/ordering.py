@@ -1,4 +1,4 @@
-"""Orders of queries: the terms that were asked for. The core puts the key behind them."""
+"""Orders of queries: the terms as given. The core appends the key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Term = str | Order
 
 
 class Ordering:
-    """The order of rows. It never changes, and is kept for terms that are given as text."""
+    """The order of rows. It is immutable, and cached for terms given as text."""
 
     __slots__ = ("shape", "terms", "values")
 
@@ -32,7 +32,7 @@ class Ordering:
 
 
 def term_of(table: Table, given: Any) -> Term:
-    """A term of an order, as a caller gives it."""
+    """A term of an order, from a caller's argument."""
     if isinstance(given, (str, Order)):
         return given
     if callable(given) and not isinstance(given, Expression):
@@ -43,7 +43,7 @@ def term_of(table: Table, given: Any) -> Term:
 
 
 def ordering_of(table: Table, outputs: Outputs | None, terms: tuple[Term, ...]) -> Ordering:
-    """The order of some terms: kept, if all of them are text that names fields."""
+    """The order of some terms, cached if all of them are names of fields."""
     kept = outputs is None and all(type(term) is str for term in terms)
     known = table.orderings.get(terms) if kept else None
     if known is not None:
@@ -62,7 +62,7 @@ def _order(table: Table, outputs: Outputs, term: Term) -> Order:
 
 
 def _named(table: Table, outputs: Outputs, name: str) -> Value:
-    """A value by its name: one that `values` computes, or a field."""
+    """A value by name: one that `values` computes, or a field."""
     for output, value in outputs:
         if output == name:
             return value

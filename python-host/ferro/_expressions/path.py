@@ -1,4 +1,4 @@
-"""Paths: the fields of a model, and those that its relations lead to, as callers name them."""
+"""Paths to the fields of a model and of its relations, as callers write them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COMPARISONS = 1_000
 
 
 class Fields:
-    """The fields of a model, as a lambda gets them: `lambda u: u.age >= 18`."""
+    """The fields of a model, as passed to a lambda: `lambda u: u.age >= 18`."""
 
     __slots__ = ("_path", "_root", "_table")
 
@@ -42,7 +42,7 @@ class Fields:
         """Where the path begins."""
 
     def _at(self, name: str) -> Any:
-        """What has a name: any text, so also one that an attribute of this object has."""
+        """The field or relation of any name, also one that is an attribute of this object."""
         relation = self._table.relations.get(name)
         if relation is not None:
             return relation_at(relation, self._path, self._root)
@@ -71,24 +71,24 @@ class RelationExpression:
         return self._at(name)
 
     def _at(self, name: str) -> Any:
-        """As `Fields._at`, at the other end."""
+        """Like `Fields._at`, for the target of the relation."""
         path = (*self._path, self._relation.name)
         return Fields(self._relation.target, path, self._root)._at(name)
 
     def any(self, /, *conditions: Any, **equals: Any) -> Expression:
-        """At least one row of the relation satisfies all conditions."""
+        """Whether at least one row of the relation satisfies all conditions."""
         return self._related("any", conditions, equals)
 
     def none(self, /, *conditions: Any, **equals: Any) -> Expression:
-        """No row of the relation satisfies all conditions."""
+        """Whether no row of the relation satisfies all conditions."""
         return self._related("none", conditions, equals)
 
     def all(self, /, *conditions: Any, **equals: Any) -> Expression:
-        """Every row of the relation satisfies all conditions; so it is if there is none."""
+        """Whether every row of the relation satisfies all conditions; true if it has no rows."""
         return self._related("all", conditions, equals)
 
     def is_null(self) -> Expression:
-        """There is no row at the other end."""
+        """Whether the relation leads to no row."""
         if self._relation.many:
             return self.none()
         if not self._relation.holds_key:
@@ -96,17 +96,17 @@ class RelationExpression:
         return self._own(self._relation.source_fields[0]).is_null()
 
     def is_not_null(self) -> Expression:
-        """There is a row at the other end."""
+        """Whether the relation leads to a row."""
         return ~self.is_null()
 
     def in_(self, values: Iterable[object] | Select[Any]) -> Expression:
-        """It leads to one of some rows, given by themselves, by their keys or by a query of them;
-        None: or to none.
+        """Whether the relation leads to one of the rows, passed as instances, keys or a query; None
+        among them means "or to no row".
         """
         return self._key_field("in_").in_(self._keys(values))
 
     def not_in(self, values: Iterable[object] | Select[Any]) -> Expression:
-        """It leads to none of some rows, given by themselves, by their keys or by a query."""
+        """Whether the relation leads to none of the rows, passed as instances, keys or a query."""
         return self._key_field("not_in").not_in(self._keys(values))
 
     def __eq__(self, other: object) -> Expression:  # type: ignore[override]
@@ -133,7 +133,7 @@ class RelationExpression:
         return f"<relation {self._relation}>"
 
     def _key_of(self, other: object) -> tuple[Any, ...]:
-        """What names a row that is given by itself, or by its key; None for no row."""
+        """The key of a row that is passed as an instance or as a key; None for no row."""
         from .._relations.loaded import NoRow, Unloaded, key_unloaded
 
         relation = self._relation
@@ -152,7 +152,7 @@ class RelationExpression:
         return (other,)
 
     def _keys(self, values: Any) -> Any:
-        """The keys of some rows, or a query of them."""
+        """The keys of rows, or a query of them."""
         from .._queries.subquery import keys_of
         from .._relations.related import RelatedRows
 
@@ -163,7 +163,7 @@ class RelationExpression:
         return [key for (key,) in map(self._key_of, listed(str(self._relation), values))]
 
     def _key_field(self, method: str) -> Value:
-        """The field that holds the key of the other end."""
+        """The field that holds the key of the target."""
         if self._relation.holds_key:
             return self._own(self._relation.source_fields[0])
         key = self._relation.key_fields[0]
@@ -194,8 +194,8 @@ class RelationExpression:
 
 
 class RelatedExpression(RelationExpression):
-    """A relation to many rows: what one row may be asked too, and what is computed of all of them,
-    `a.posts.count()`, `a.posts.where(lambda p: p.views > 3).max("made")`.
+    """A relation to many rows: also has aggregates over its rows, `a.posts.count()`,
+    `a.posts.where(lambda p: p.views > 3).max("made")`.
     """
 
     __slots__ = ("_chosen",)
@@ -214,34 +214,34 @@ class RelatedExpression(RelationExpression):
         )
 
     def where(self, /, *conditions: Any, **equals: Any) -> RelatedExpression:
-        """Only those rows of the relation for which all conditions hold."""
+        """Keep the rows of the relation that satisfy all conditions."""
         other = RelatedExpression(self._relation, self._path, self._root)
         found = conditions_of(self._relation.target, conditions, equals)
         other._chosen = all_of(found if self._chosen is None else (self._chosen, *found))
         return other
 
     def count(self) -> Value:
-        """How many rows the relation has."""
+        """The number of rows of the relation."""
         return self._aggregate(count())
 
     def sum(self, field: Any) -> Value:
-        """The sum of a field over the rows of the relation; null if there is none."""
+        """The sum of a field over the rows of the relation; null if it has none."""
         return self._aggregate(value_from(self._relation.target, field).sum())
 
     def avg(self, field: Any) -> Value:
-        """The average of a field over the rows of the relation; null if there is none."""
+        """The average of a field over the rows of the relation; null if it has none."""
         return self._aggregate(value_from(self._relation.target, field).avg())
 
     def min(self, field: Any) -> Value:
-        """The least value of a field in the rows of the relation; null if there is none."""
+        """The least value of a field in the rows of the relation; null if it has none."""
         return self._aggregate(value_from(self._relation.target, field).min())
 
     def max(self, field: Any) -> Value:
-        """The greatest value of a field in the rows of the relation; null if there is none."""
+        """The greatest value of a field in the rows of the relation; null if it has none."""
         return self._aggregate(value_from(self._relation.target, field).max())
 
     def _aggregate(self, value: Value) -> Value:
-        """A value of all rows: that of a query of the other end, which names the row around it."""
+        """An aggregate over all rows: a subquery of the target that refers to the enclosing row."""
         from .._queries.select import Select
         from .._queries.spec import QuerySpec
         from .._queries.subquery import outer, subquery
@@ -270,10 +270,10 @@ class RelatedExpression(RelationExpression):
 
 
 class FieldAttribute:
-    """A field on a class that would have an attribute of a plain class in its place.
+    """A field whose name a plain base class has as an attribute.
 
-    Pydantic takes the defaults of fields out of models, so that their names lead to expressions. It
-    leaves those of mixins, which are no models.
+    Pydantic removes the defaults of fields from models, so that their names lead to expressions. It
+    keeps those of mixins, which are not models.
     """
 
     __slots__ = ("_name",)
@@ -283,7 +283,7 @@ class FieldAttribute:
 
     @classmethod
     def put(cls, model: Any) -> None:
-        """Give a model the attributes that it needs."""
+        """Add the attributes that a model needs."""
         plain = [it for it in model.__mro__ if not isinstance(it, type(model)) and it is not object]
         for name in model.model_fields:
             if any(name in vars(it) for it in plain):
@@ -302,13 +302,13 @@ class FieldAttribute:
 def relation_at(
     relation: Relationship, path: tuple[str, ...] = (), root: Table | None = None
 ) -> RelationExpression:
-    """A relation at the end of a path."""
+    """The expression of a relation at the end of a path."""
     kind = RelatedExpression if relation.many else RelationExpression
     return kind(relation, path, root)
 
 
 def at_other_end(relation: Relationship, key: Iterable[Any]) -> Any:
-    """The condition of rows that they are at the other end of a relation, whose key this is."""
+    """The condition that rows are the target of a relation with this key."""
     fields = Fields(relation.target)
     if relation.through is None:
         pairs = zip(relation.target_fields, key, strict=True)
@@ -318,7 +318,7 @@ def at_other_end(relation: Relationship, key: Iterable[Any]) -> Any:
 
 
 def field_of(table: Table, name: str) -> FieldExpression[Any]:
-    """A field of a table's own; one object for all who name it, as it never changes."""
+    """A field of a table itself; one shared object, as it is immutable."""
     field = table.expressions.get(name)
     if field is None:
         field = table.expressions[name] = FieldExpression(table, table.column(name))
@@ -351,7 +351,8 @@ def _instead_of(relation: Relationship, path: str) -> str:
 def conditions_of(
     table: Table, conditions: Iterable[Any], equals: dict[str, Any]
 ) -> list[Expression]:
-    """Conditions as a caller gives them: expressions, functions of the fields, and equalities."""
+    """Conditions from a caller's arguments: expressions, functions of fields, and equalities.
+    """
     fields = Fields(table)
     found = [_condition(fields, condition) for condition in conditions]
     for name, value in equals.items():
@@ -393,12 +394,13 @@ def _condition(fields: Fields, condition: Any) -> Expression:
 
 
 def _is_function(given: Any) -> bool:
-    """Whether it computes something from fields. To call a class would make an instance of it."""
+    """Whether the argument is a function of fields. Calling a class would create an instance."""
     return callable(given) and not isinstance(given, (Expression, type))
 
 
 def value_from(table: Table, given: Any) -> Value:
-    """A value as a caller gives it: the name of a field, an expression, a function of fields."""
+    """A value from a caller's argument: a field's name, an expression or a function of fields.
+    """
     if isinstance(given, str):
         return field_at(table, given)
     if _is_function(given):

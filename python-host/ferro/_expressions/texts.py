@@ -1,4 +1,4 @@
-"""What is asked of texts: patterns, and what a database computes from them."""
+"""Operations on texts: patterns, and functions that the database computes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Texts:
-    """The methods of a text: a field's, and a part of a document that is read as one."""
+    """The methods of a text: of a field, or of a part of a document that is read as one."""
 
     __slots__ = ()
 
@@ -26,55 +26,59 @@ class Texts:
         def _call_with(self, name: str, kind: str, *others: object) -> Value: ...
 
     def like(self, pattern: str) -> Expression:
-        """Matches a pattern of SQL; capitals count."""
+        """Whether the text matches an SQL pattern; case-sensitive."""
         return self._match("like", "like", pattern)
 
     def ilike(self, pattern: str) -> Expression:
-        """Matches a pattern of SQL; capitals do not count."""
+        """Whether the text matches an SQL pattern, ignoring case (on SQLite, of ASCII letters
+        only).
+        """
         return self._match("ilike", "ilike", pattern)
 
     def not_like(self, pattern: str) -> Expression:
-        """Does not match a pattern of SQL; capitals count. A null does neither."""
+        """Whether the text does not match an SQL pattern, as for `like`. Null matches neither.
+        """
         return self._match("not-like", "not_like", pattern)
 
     def not_ilike(self, pattern: str) -> Expression:
-        """Does not match a pattern of SQL; capitals do not count. A null does neither."""
+        """Whether the text does not match an SQL pattern, as for `ilike`. Null matches neither.
+        """
         return self._match("not-ilike", "not_ilike", pattern)
 
     def startswith(self, text: str) -> Expression:
-        """Begins with a text, which is taken as it is."""
+        """Whether the text starts with another one; without wildcards."""
         return self._match("starts-with", "startswith", text)
 
     def endswith(self, text: str) -> Expression:
-        """Ends with a text, which is taken as it is."""
+        """Whether the text ends with another one; without wildcards."""
         return self._match("ends-with", "endswith", text)
 
     def lower(self) -> Value:
-        """The text in small letters."""
+        """The text in lower case."""
         return self._call("lower", "text")
 
     def upper(self) -> Value:
-        """The text in capitals."""
+        """The text in upper case."""
         return self._call("upper", "text")
 
     def trim(self) -> Value:
-        """The text without spaces at its ends."""
+        """The text without leading and trailing spaces."""
         return self._call("trim", "text")
 
     def trim_start(self) -> Value:
-        """The text without spaces where it begins."""
+        """The text without leading spaces."""
         return self._call("trim-start", "text")
 
     def trim_end(self) -> Value:
-        """The text without spaces where it ends."""
+        """The text without trailing spaces."""
         return self._call("trim-end", "text")
 
     def length(self) -> Value:
-        """How many characters a text has, or how many bytes a blob."""
+        """The length: characters of a text, bytes of a blob."""
         return self._call("length", "integer")
 
     def substring(self, start: int, length: int | None = None) -> Value:
-        """Characters from `start` on, the first being 1; `length` of them, or all."""
+        """The characters from `start`, counted from 1: `length` of them, or all."""
         check(InvalidQuery, start=(start, int), length=(length, int, None))
         numbers = (start,) if length is None else (start, length)
         return self._call("substring", "text", *numbers)
@@ -90,9 +94,9 @@ class Texts:
         return self._call("right", "text", length)
 
     def position(self, part: object) -> Value:
-        """Where a text begins in this one, the first character being 1; 0 if it does not."""
+        """The position of a text in this one, counted from 1; 0 if it does not occur."""
         return self._call_with("position", "integer", part)
 
     def replace(self, part: object, other: object) -> Value:
-        """The text with `other` wherever it has `part`."""
+        """The text with every `part` replaced by `other`."""
         return self._call_with("replace", "text", part, other)

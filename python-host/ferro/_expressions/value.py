@@ -1,4 +1,4 @@
-"""Values in expressions: fields, and what is computed from them."""
+"""Values in expressions: fields, and values computed from them."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ T = TypeVar("T", covariant=True)
 
 
 class Value(Functions):
-    """An expression with a type: a field, or what is computed from fields.
+    """An expression with a type: a field, or a value computed from fields.
 
-    Comparisons with None ask for null, as `is_null` does.
+    Comparing with None is the same as `is_null`.
 
     Example:
         >>> import ferro
@@ -76,7 +76,7 @@ class Value(Functions):
 
     @property
     def _read(self) -> Callable[[Any], Any] | None:
-        """From what the database has to the value of a field; None where that is the same."""
+        """Converts a stored value to the value of a field; None if they are the same."""
         return None if self._column is None else self._column.read
 
     def __eq__(self, other: object) -> Expression:  # type: ignore[override]
@@ -134,31 +134,32 @@ class Value(Functions):
         return self._derived(("unary", "negate", self._shape), self._values, self._kind)
 
     def is_null(self) -> Expression:
-        """There is no value."""
+        """Whether the value is null."""
         return Expression(("unary", "is-null", self._shape), self._values)
 
     def is_not_null(self) -> Expression:
-        """There is a value."""
+        """Whether the value is not null."""
         return Expression(("unary", "is-not-null", self._shape), self._values)
 
     def is_distinct_from(self, other: object) -> Expression:
-        """Not the same; a null differs from every value, and not from a null."""
+        """Whether the values differ; a null differs from every value, but not from a null."""
         if other is None:
             return self.is_not_null()
         return self._compare("is-distinct", other)
 
     def is_not_distinct_from(self, other: object) -> Expression:
-        """The same; a null is the same as a null."""
+        """Whether the values are equal; a null equals a null."""
         return self.is_null() if other is None else self._compare("is-not-distinct", other)
 
     def between(self, lower: object, upper: object) -> Expression:
-        """From `lower` to `upper`, both included."""
+        """Whether the value is from `lower` to `upper`, both included."""
         bounds = (self._value(lower), self._value(upper))
         parameter = self._parameter()
         return Expression(("between", self._shape, parameter, parameter), self._values + bounds)
 
     def in_(self, values: Iterable[object] | Select[Any]) -> Expression:
-        """One of some values; None among them means "or null". Of no values: never.
+        """Whether the value is one of some values; None among them means "or null". False for no
+        values.
 
         A query of one value provides the values of its rows:
         `User.id.in_(Post.select("author_id"))`.
@@ -172,9 +173,10 @@ class Value(Functions):
         return found | self.is_null() if null else found
 
     def not_in(self, values: Iterable[object] | Select[Any]) -> Expression:
-        """None of some values; None among them means "and not null". Of no values: always.
+        """Whether the value is none of some values; None among them means "and not null". True for
+        no values.
 
-        Never true for a query that returns a null, as in SQL: exclude nulls with `where`.
+        As in SQL, never true for a query that returns a null: exclude nulls with `where`.
         """
         if isinstance(values, AbstractQuery):
             return ~self._in_query(values)
@@ -185,8 +187,8 @@ class Value(Functions):
         return found & self.is_not_null() if null else found
 
     def contains(self, part: object) -> Expression:
-        """A text has a text in it, taken as it is; a list has an element, or all of a list; a
-        document has a document in it.
+        """Whether a text contains a text, without wildcards; a list contains an element, or all
+        elements of a list; or a document contains a document.
         """
         if self._many:
             part = part if isinstance(part, (list, tuple)) else [part]
@@ -199,7 +201,7 @@ class Value(Functions):
         return self._match("contains", "contains", part)
 
     def overlaps(self, values: Iterable[object]) -> Expression:
-        """A list has an element in common with another."""
+        """Whether two lists have an element in common."""
         if not self._many:
             raise TypeMismatch(f"`{self._name}` is not a list: `overlaps` only works on lists")
         return self._with_list("array-overlaps", values)
@@ -221,33 +223,33 @@ class Value(Functions):
             )
 
     def count(self, *, distinct: bool = False, where: Expression | bool | None = None) -> Value:
-        """Of a group: how many values are not null; of the rows that satisfy `where`."""
+        """The number of non-null values in a group; only of rows that satisfy `where`."""
         return self._aggregate("count", "integer", distinct, where)
 
     def sum(self, *, distinct: bool = False, where: Expression | bool | None = None) -> Value:
-        """Of a group: the sum, null for no rows; of the rows that satisfy `where`."""
+        """The sum in a group, null for no rows; only of rows that satisfy `where`."""
         return self._aggregate("sum", self._kind, distinct, where)
 
     def avg(self, *, distinct: bool = False, where: Expression | bool | None = None) -> Value:
-        """Of a group: the average, null for no rows, exact for decimals; of the rows that satisfy
+        """The average in a group, null for no rows, exact for decimals; only of rows that satisfy
         `where`.
         """
         kind = "decimal" if self._kind == "decimal" else "float"
         return self._aggregate("average", kind, distinct, where)
 
     def min(self, *, where: Expression | bool | None = None) -> Value:
-        """Of a group: the least value, null for no rows; of the rows that satisfy `where`."""
+        """The least value in a group, null for no rows; only of rows that satisfy `where`."""
         return self._aggregate("minimum", self._kind, False, where, self._column)
 
     def max(self, *, where: Expression | bool | None = None) -> Value:
-        """Of a group: the greatest value, null for no rows; of the rows that satisfy `where`."""
+        """The greatest value in a group, null for no rows; only of rows that satisfy `where`."""
         return self._aggregate("maximum", self._kind, False, where, self._column)
 
     def string_agg(
         self, separator: str, *, order_by: Any = (), where: Expression | bool | None = None
     ) -> Value:
-        """Of a group: its texts joined in one, with `separator` between them; null for no rows.
-        `order_by` takes a field, or several in a list; without it the order is the database's.
+        """The texts of a group joined with `separator`; null for no rows. `order_by` takes a field,
+        or several in a list; without it the order is undefined.
         """
         from .window import terms_of
 
@@ -268,9 +270,9 @@ class Value(Functions):
         distinct: bool = False,
         where: Expression | bool | None = None,
     ) -> Value:
-        """Of a group: a list of its values; nulls are left out, and of no values it is null.
-        `order_by` takes a field, or several in a list; without it the order is the database's. With
-        `distinct` each value is there once, and the order is by the value itself.
+        """The values of a group as a list, without nulls; null for no values. `order_by` takes a
+        field, or several in a list; without it the order is undefined. With `distinct`, duplicates
+        are dropped, and the order is by the value itself.
         """
         from .window import terms_of
 
@@ -298,24 +300,25 @@ class Value(Functions):
         rows: tuple[int | None, int | None] | None = None,
         groups: tuple[int | None, int | None] | None = None,
     ) -> Value:
-        """Of an aggregate: over the rows around each row, in place of a group. Those are all, or
-        the ones that agree with it in `partition_by`; with `order_by` they end at the row and those
-        that tie with it, so that a sum is a running one. Both take a field, or several in a list.
+        """Compute an aggregate over a window of rows around each row, instead of a group. The
+        window is all rows, or those that agree with the row in `partition_by`. With `order_by` it
+        ends at the row and its ties, so that a sum is a running sum. Both take a field, or several
+        in a list.
 
-        `rows` are some of them, by the distances of the first and the last: `rows=(-6, 0)` is the
-        row and the six before it, and None the end of the partition. `groups` counts rows that tie
-        in the order as one.
+        `rows` limits the window by the offsets of its first and last row: `rows=(-6, 0)` is the row
+        and the six before it, and None means up to the end of the partition. `groups` counts rows
+        that tie in the order as one.
         """
         from .window import over
 
         return over(self, partition_by=partition_by, order_by=order_by, rows=rows, groups=groups)
 
     def asc(self, *, nulls: str = "last") -> Order:
-        """From the least to the greatest; nulls `last` or `first`."""
+        """Order from least to greatest, with nulls `last` or `first`."""
         return Order(self, False, nulls)
 
     def desc(self, *, nulls: str = "last") -> Order:
-        """From the greatest to the least; nulls `last` or `first`."""
+        """Order from greatest to least, with nulls `last` or `first`."""
         return Order(self, True, nulls)
 
     def _compare(self, operator: str, other: object) -> Expression:
@@ -350,7 +353,7 @@ class Value(Functions):
         return self._derived(("binary", operator, self._shape, right), self._values + values, kind)
 
     def _move(self, operator: str, other: object, reflected: bool) -> Value:
-        """A date or a datetime that is moved, or subtracted from another one."""
+        """A date or a datetime that is shifted, or subtracted from another one."""
         if isinstance(other, Value):
             right, values, by = other._shape, other._values, other._kind
         else:
@@ -369,7 +372,7 @@ class Value(Functions):
         return self._derived(shape, self._values + values, self._kind)
 
     def _check_distance(self, operator: str, other: object, by: str) -> None:
-        """Refuse what does not move this date or datetime, with what would."""
+        """Reject a value that cannot shift this date or datetime, and name the types that can."""
         moment = isinstance(other, (Value, datetime.date)) and by in _MOVED
         if moment and operator == "add":
             raise TypeMismatch(f"`{self._name}` is shifted by a `timedelta`, not by a {by}")
@@ -384,7 +387,7 @@ class Value(Functions):
             )
 
     def _distance(self, other: object) -> tuple[str, object]:
-        """The kind of what moves this date or datetime, and its value."""
+        """The kind and the value of an amount by which this date or datetime is shifted."""
         if type(other) is int:
             return "integer", other
         if not isinstance(other, datetime.timedelta):
@@ -447,7 +450,7 @@ class Value(Functions):
     def _changed(
         self, steps: tuple[str, ...], part: Shape | None, values: tuple[Any, ...]
     ) -> Value:
-        """The document with another value in a part, or without it."""
+        """The document with a changed or removed part."""
         shape = ("json-change", self._shape, steps, part)
         return self._derived(shape, self._values + values, "json", self._column)
 
@@ -473,7 +476,7 @@ class Value(Functions):
         return self._column.stored(value)
 
     def _refuse(self, value: object) -> None:
-        """An error for what is no plain value."""
+        """Raise an error for a value that is not plain."""
         if isinstance(value, JsonValue):
             raise untyped(value)
         if isinstance(value, Value):
@@ -502,7 +505,7 @@ class Value(Functions):
 class FieldExpression(Value, Generic[T]):
     """A field of a model, as conditions and orders name it: `User.age`, or `u.age` in a lambda.
 
-    `T` is what a type checker knows of its values, from `ferro.Column`.
+    `T` is the type of its values for type checkers, from `ferro.Column`.
     """
 
     __slots__ = ("_compared",)
@@ -522,7 +525,7 @@ class FieldExpression(Value, Generic[T]):
 
     @property
     def _path(self) -> str:
-        """How a text names it, from the model that the query is of: `author.name`."""
+        """The path to the field from the model of the query: `author.name`."""
         return ".".join((*self._shape[1], self._column.name))
 
     def _compare(self, operator: str, other: object) -> Expression:
@@ -536,7 +539,7 @@ class FieldExpression(Value, Generic[T]):
 
 
 def count(*, where: Expression | bool | None = None) -> Value:
-    """How many rows a group has: `values("country", people=ferro.count())`; with `where`, how many
+    """The number of rows of a group: `values("country", people=ferro.count())`; with `where`, of
     rows that satisfy it.
 
     Example:
@@ -554,9 +557,10 @@ def count(*, where: Expression | bool | None = None) -> Value:
 
 
 def col(field: Any) -> Value:
-    """A field of a model, for type checkers, which take `User.name` for the `str` of an instance.
+    """A field of a model, for type checkers, which treat `User.name` as the `str` of an instance.
 
-    `col(User.name).like("a%")` is `User.name.like("a%")`, and known to mypy and pyright.
+    `col(User.name).like("a%")` is the same as `User.name.like("a%")`, but accepted by mypy and
+    pyright.
 
     Example:
         >>> import ferro
@@ -586,7 +590,7 @@ def _filter(where: Expression | bool | None) -> tuple[Shape | None, tuple[Any, .
 
 
 def wider(one: str, other: str) -> str:
-    """The kind of what two kinds of numbers make; another kind stays what it is."""
+    """The kind that results from two kinds of numbers; other kinds stay the same."""
     if one in _WIDTHS and other in _WIDTHS:
         return max(one, other, key=lambda kind: _WIDTHS[kind])
     return one

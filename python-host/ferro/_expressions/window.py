@@ -1,4 +1,4 @@
-"""Window functions: values that depend on the rows around a row, which stay rows of their own."""
+"""Window functions: values that depend on the rows around a row, without grouping them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Bounds = tuple[int | None, int | None]
 
 
 class WindowFunction:
-    """A function that becomes a value when it is told which rows are around: see `over`."""
+    """A function that becomes a value with a window: see `over`."""
 
     __slots__ = ("_arguments", "_function", "_of", "_values")
 
@@ -46,7 +46,7 @@ class WindowFunction:
 
     @property
     def name(self) -> str:
-        """What callers call it."""
+        """Its name in the API."""
         return self._function.replace("-", "_")
 
     def __repr__(self) -> str:
@@ -60,10 +60,11 @@ class WindowFunction:
         rows: Bounds | None = None,
         groups: Bounds | None = None,
     ) -> Value:
-        """Over all rows, or those that agree with the row in `partition_by`, in an order.
+        """Compute the function over all rows, or those that agree with the row in `partition_by`.
 
-        Both take a field, or several in a list: `order_by=User.age.desc()`. `first_value`,
-        `last_value` and `nth_value` are of some of these rows with `rows`, as aggregates are.
+        `partition_by` and `order_by` take a field, or several in a list:
+        `order_by=User.age.desc()`. `rows` limits the window of `first_value`, `last_value` and
+        `nth_value`, as for aggregates.
         """
         partition = [_field("partition_by", it) for it in _several(partition_by)]
         order = terms_of(order_by)
@@ -113,7 +114,7 @@ class WindowFunction:
 
 
 def _bounds(name: str, given: Any) -> Bounds:
-    """The bounds of a frame; refuses what is none."""
+    """Check the bounds of a frame."""
     if not isinstance(given, tuple) or len(given) != 2:
         raise InvalidQuery(
             f"`{name}` takes a start and an end, such as `(-6, 0)` or `(None, 0)`, not `{given!r}`"
@@ -146,7 +147,7 @@ def over(aggregate: Value, **window: Any) -> Value:
 
 
 def row_number() -> WindowFunction:
-    """The number of the row in the order of a window, from 1; rows that tie go by their key.
+    """The number of the row in the order of its window, from 1; ties are ordered by key.
 
     Example:
         >>> import ferro
@@ -161,7 +162,7 @@ def row_number() -> WindowFunction:
 
 
 def rank() -> WindowFunction:
-    """As `row_number`, but rows that tie have the number of the first of them.
+    """Like `row_number`, but rows that tie have the number of the first of them.
 
     Example:
         >>> import ferro
@@ -175,7 +176,7 @@ def rank() -> WindowFunction:
 
 
 def dense_rank() -> WindowFunction:
-    """As `rank`, but without gaps after rows that tie.
+    """Like `rank`, but without gaps after rows that tie.
 
     Example:
         >>> import ferro
@@ -189,7 +190,7 @@ def dense_rank() -> WindowFunction:
 
 
 def percent_rank() -> WindowFunction:
-    """The ranks below that of the row, as a part of the other rows: from 0 to 1.
+    """The relative rank: `(rank - 1) / (rows - 1)`, from 0 to 1.
 
     Example:
         >>> import ferro
@@ -203,7 +204,8 @@ def percent_rank() -> WindowFunction:
 
 
 def cume_dist() -> WindowFunction:
-    """The rows up to the row and those that tie with it, as a part of all: above 0, up to 1.
+    """The fraction of the rows that come before the row or tie with it, itself included: above 0,
+    up to 1.
 
     Example:
         >>> import ferro
@@ -217,8 +219,8 @@ def cume_dist() -> WindowFunction:
 
 
 def ntile(groups: int) -> WindowFunction:
-    """In which of so many groups of equal size the row is, from 1 on; where they cannot be equal,
-    the first ones have a row more.
+    """The number, from 1, of the row's group if the rows are divided into `groups` of equal size;
+    if they cannot be equal, the first ones have one row more.
 
     Example:
         >>> import ferro
@@ -232,8 +234,8 @@ def ntile(groups: int) -> WindowFunction:
 
 
 def lag(value: Any, offset: int = 1, default: Any = None) -> WindowFunction:
-    """The value in the row before, in the order of a window, or so many rows before; `default`
-    where there is no such row.
+    """The value in the row `offset` rows before, in the order of the window; `default` if there is
+    no such row.
 
     Example:
         >>> import ferro
@@ -247,8 +249,8 @@ def lag(value: Any, offset: int = 1, default: Any = None) -> WindowFunction:
 
 
 def lead(value: Any, offset: int = 1, default: Any = None) -> WindowFunction:
-    """The value in the row after, in the order of a window, or so many rows after; `default` where
-    there is no such row.
+    """The value in the row `offset` rows after, in the order of the window; `default` if there is
+    no such row.
 
     Example:
         >>> import ferro
@@ -262,7 +264,7 @@ def lead(value: Any, offset: int = 1, default: Any = None) -> WindowFunction:
 
 
 def first_value(value: Any) -> WindowFunction:
-    """The value in the first row of a window, in its order.
+    """The value in the first row of the window, in its order.
 
     Example:
         >>> import ferro
@@ -277,7 +279,7 @@ def first_value(value: Any) -> WindowFunction:
 
 
 def last_value(value: Any) -> WindowFunction:
-    """The value in the last row of a window, in its order, also of the rows behind this one.
+    """The value in the last row of the window, in its order, which includes rows after this one.
 
     Example:
         >>> import ferro
@@ -292,8 +294,8 @@ def last_value(value: Any) -> WindowFunction:
 
 
 def nth_value(value: Any, row: int) -> WindowFunction:
-    """The value in a row of a window, the first in its order being 1, also of one behind this one;
-    null where there is no such row.
+    """The value in the given row of the window, counted from 1 in its order, which includes rows
+    after this one; null if there is no such row.
 
     Example:
         >>> import ferro
@@ -329,14 +331,14 @@ def _several(given: Any) -> tuple[Any, ...]:
 
 
 def terms_of(order_by: Any) -> list[Order]:
-    """The order that fields, one or several, ask for."""
+    """The terms of an order given as one field or several."""
     return [
         it if isinstance(it, Order) else _field("order_by", it).asc() for it in _several(order_by)
     ]
 
 
 def _field(name: str, given: Any) -> Value:
-    """A value of a row. A name would not say of which model it is."""
+    """A value of a row. Names are rejected, as they do not say which model they belong to."""
     if isinstance(given, JsonValue):
         raise untyped(given)
     if not isinstance(given, Value):

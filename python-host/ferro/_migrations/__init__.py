@@ -1,1 +1,1 @@
-"""What brings the tables of a database in line with the models."""
+"""Migrating the tables of a database to the models."""

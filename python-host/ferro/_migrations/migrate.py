@@ -1,4 +1,4 @@
-"""Creating the tables of models, and changing them when models change."""
+"""Creating the tables of models, and migrating them when models change."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .migration import Migration, Risk, migrate_database
 
 
 async def create_tables(*, using: str | None = None) -> None:
-    """Create the tables of all models that were imported, where the database lacks them.
+    """Create the missing tables of all imported models.
 
-    They get their indexes. Tables that exist are not changed: that is what `migrate` is for. All
-    are created or none. Raises `TransactionError` inside a transaction, `DeniedError` inside
-    `ferro.scope`, and `BusyError` if another program migrates the database for too long.
+    Their indexes are created with them. Existing tables do not change: use `migrate` for that.
+    Creates all of the tables or none. Raises `TransactionError` inside a transaction, `DeniedError`
+    inside `ferro.scope`, and `BusyError` if another program migrates the database for too long.
 
     Example:
         >>> import asyncio, ferro
@@ -44,20 +44,20 @@ async def migrate(
 ) -> Migration:
     """Migrate the tables of a database to match all imported models.
 
-    Steps of a higher `risk` are not applied, and the others do not depend on them: a column without
-    a field remains, and becomes nullable. With `dry_run` nothing is applied. Tables without a model
-    are left alone, and so are indexes and triggers of others. Everything happens in one
-    transaction, except for new values of PostgreSQL enums; several programs that migrate one
-    database wait for each other. The way back is the migration of the former models.
+    Steps of a higher risk than `risk` are not applied, and the others do not depend on them: a
+    column without a field remains, and becomes nullable. With `dry_run`, nothing is applied. Tables
+    without a model do not change, nor do foreign indexes and triggers. Everything runs in one
+    transaction, except new values of PostgreSQL enums; programs that migrate the same database wait
+    for each other. To go back, migrate with the former models.
 
-    A table or a column gets a new name, in place of being made anew, where its model or field
-    says what it was called: `renamed_from`.
+    A table or a column is renamed instead of created if its model or field names the former name
+    with `renamed_from`.
 
     Raises `TransactionError` inside a transaction, `DeniedError` inside `ferro.scope`, with
     `dry_run` too, `BusyError` if another migration does not end within a minute (on SQLite within
-    `busy_timeout`), and what the database says of a step, such as `NotNullViolation` for a field
-    without a default that is new in a table with rows; then nothing is changed. On PostgreSQL the
-    role has to be allowed to create temporary tables.
+    `busy_timeout`), and the error of a failed step, such as `NotNullViolation` for a new field
+    without a default in a table with rows; then nothing changes. On PostgreSQL, the role must be
+    allowed to create temporary tables.
 
     Example:
         >>> import asyncio, ferro
@@ -86,7 +86,7 @@ async def migrate_of(
     dry_run: bool,
     reviewed: str | None = None,
 ) -> Migration:
-    """Give a database what some models say, if the script of that is still the reviewed one."""
+    """Migrate a database to some models; a `reviewed` script must still be the current one."""
     check(ConfigurationError, using=(using, str, None), dry_run=(dry_run, bool))
     check_choice(ConfigurationError, "risk", risk, get_args(Risk))
     check_outside("tables cannot be changed")
@@ -95,7 +95,7 @@ async def migrate_of(
 
 
 def check_outside(what: str) -> None:
-    """Fail inside a transaction, and in a scope: no grant is about tables and databases."""
+    """Fail inside a transaction, and in a scope: grants do not cover schema changes."""
     if current_scope() is not None:
         raise DeniedError(
             f"inside `ferro.scope`, {what}: no grant allows it, so do it outside scopes"

@@ -1,4 +1,4 @@
-"""What a migration is: from the tables of a database to what the models say."""
+"""Migrations: the steps from the tables of a database to the models."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class MigrationStep:
     """One statement of a migration.
 
     `risk` is "safe" if it loses nothing and holds no lock for long; "blocking" if it may lock a
-    table while all of it is read or written anew, fail because of a row, or take away a name that
-    running programs use; "destructive" if it loses data, or drops a rule that somebody else may
-    have made. `reason` says why it is not safe.
+    table while reading or rewriting all of it, fail because of a row, or remove a name that running
+    programs use; "destructive" if it loses data, or drops a rule that someone else may have added.
+    `reason` says why it is not safe.
 
     Example:
         >>> import ferro
@@ -33,7 +33,7 @@ class MigrationStep:
 
 @dataclass(frozen=True)
 class Migration:
-    """What became of a migration. Its text is its script.
+    """The result of a migration. `str(migration)` is its script.
 
     Example:
         >>> import ferro
@@ -60,8 +60,8 @@ async def migrate_database(
     risk: Risk | None,
     reviewed: str | None = None,
 ) -> Migration:
-    """Give a database what some models say; without a risk, only say what would be done. With a
-    script that was reviewed, nothing is done if that of all steps is another.
+    """Migrate a database to some models; without a risk, only return the steps. With a `reviewed`
+    script, do nothing if it differs from the script of all steps.
     """
     applied, left, script = await databases.migrate(label, models, risk, reviewed)
     return Migration(_steps(applied), _steps(left), script)

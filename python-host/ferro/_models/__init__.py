@@ -1,1 +1,1 @@
-"""Models: what a class declares, and what is asked of it as a whole."""
+"""Models: what a class declares, and the operations on a whole model."""

@@ -13,9 +13,9 @@ T = TypeVar("T")
 class Column(Generic[T]):
     """The type of a field, for type checkers: at run time, `Column[str]` is `str`.
 
-    A checker takes `User.name` for the `str` that it is on an instance. Of a `Column[str]` it
-    knows that it is a field on the class, `User.name.like("a%")`, and a `str` on an instance.
-    A default is given with `ferro.Field(default=…)`.
+    A checker treats `User.name` as the `str` that it is on an instance. With `Column[str]` it knows
+    that the name is a field on the class, `User.name.like("a%")`, and a `str` on an instance. Set a
+    default with `ferro.Field(default=…)`.
 
     Example:
         >>> import ferro

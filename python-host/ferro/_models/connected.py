@@ -1,4 +1,4 @@
-"""Models on a connection: what is asked of a model as a whole."""
+"""Models on a connection: the operations on a whole model."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ROUNDS = 10
 
 
 class Connected(Generic[M]):
-    """A model on a connection, or in a transaction; made by `Model.using`.
+    """A model on a connection, or in a transaction; created by `Model.using`.
 
     Example:
         >>> import ferro
@@ -71,50 +71,52 @@ class Connected(Generic[M]):
     @overload
     def select(self, /, **computed: Given) -> Select[dict[str, Any]]: ...
     def select(self, /, *fields: Given, **computed: Given) -> Any:
-        """A query of all rows: narrow it with `where`, `order_by`, `limit` and `offset`.
+        """Query all rows; narrow the query with `where`, `order_by`, `limit` and `offset`.
 
-        With fields, of some values of each row: see `Select.values`.
+        With arguments, select values of each row: see `Select.values`.
         """
         query = self._query()
         return query.values(*fields, **computed) if fields or computed else query
 
     def where(self, /, *conditions: Condition, **equals: Any) -> Select[M]:
-        """A query of the rows for which conditions hold: see `Select.where`."""
+        """Query the rows that satisfy all conditions: see `Select.where`."""
         return self._query().where(*conditions, **equals)
 
     async def create(self, /, **values: Any) -> M:
-        """Insert a row, and return it with its generated key and other values from the database.
+        """Insert a row, and return it with the values that the database generates, such as its key.
 
         Raises Pydantic's `ValidationError` before the database is queried, and `IntegrityError` if
-        the database rejects the row.
+        it rejects the row.
         """
         return await create(self._model, values, self._using)
 
     async def get(self, key: Any = ..., /, **equals: Any) -> M:
-        """The row with a key, or the only one whose fields have values.
+        """Return the row with this key, or the only row whose fields have these values.
 
-        Raises `DoesNotExist` and `MultipleObjectsReturned`.
+        Raises `DoesNotExist` if there is no such row, and `MultipleObjectsReturned` if there are
+        several.
         """
         return await self._query().get(key, **equals)
 
     async def get_or_none(self, key: Any = ..., /, **equals: Any) -> M | None:
-        """Like `get`, but returns None if there is no such row."""
+        """Like `get`, but return None if there is no such row."""
         return await self._query().get_or_none(key, **equals)
 
     async def all(self) -> list[M]:
-        """All rows."""
+        """Return all rows."""
         return await self._query().all()
 
     async def from_sql(self, sql: str, /, *arguments: Any) -> list[M]:
-        """Run one statement of SQL; its rows, as instances.
+        """Run one SQL statement, and return its rows as instances.
 
         The statement must return the model's columns, by their database names, like `select *` and
-        `returning *`: `User.from_sql("select * from users where age > ?", 18)`. Values are
-        validated as little as those of a query. What is computed is read as the type of the field.
+        `returning *`: `User.from_sql("select * from users where age > ?", 18)`. As with queries,
+        values are not validated. Computed values are read as the type of the field.
 
-        Raises `InvalidQuery` if a column is missing, or is none of the model, `DecodeError` for a
-        value that a field cannot hold, and what `ferro.fetch_all` raises. A `DecodeError` does not
-        undo what the statement writes: run it in a transaction, which the error rolls back.
+        Raises `InvalidQuery` if a column is missing or does not belong to the model, `DecodeError`
+        for a value that does not fit its field, and the exceptions of `ferro.fetch_all`. A
+        `DecodeError` does not undo what the statement wrote: run it in a transaction, which the
+        error rolls back.
         """
         label, runner = sql_session(sql, arguments, self._using)
         rows = await runner.fetch_raw_instances(sql, arguments, self._table.loader)
@@ -123,18 +125,18 @@ class Connected(Generic[M]):
     def stream_sql(
         self, sql: str, /, *arguments: Any, batch: int = 1_000
     ) -> AsyncGenerator[M, None]:
-        """Run one statement of SQL; its rows as instances, one after the other.
+        """Run one SQL statement, and stream its rows as instances.
 
-        They are those of `from_sql`, read from the database by batches of so many, as `stream` of a
-        query reads them. What a statement writes is certain once the last of its rows was read.
+        Takes the statements of `from_sql`, and reads `batch` rows at a time, like `stream` of a
+        query. The writes of a statement are complete only after its last row has been read.
         """
         return stream_of_sql(self._table, sql, arguments, self._using, batch)
 
     async def bulk_create(self, rows: Iterable[M], *, return_keys: bool = False) -> int:
-        """Insert many new instances, all or none; how many. Generated keys follow the list.
+        """Insert many new instances, all or none, and return their number.
 
-        With `return_keys`, each instance gets its generated key and other values from the database,
-        which takes longer. Otherwise they have none: query the rows to save or delete them.
+        Generated keys follow the order of the list. With `return_keys`, each instance gets the values that the database generates, such as its
+        key, which takes longer. Without it they have no key: query the rows to save or delete them.
         """
         check(InvalidQuery, return_keys=(return_keys, bool))
         new = self._checked("bulk_create", rows)
@@ -147,19 +149,20 @@ class Connected(Generic[M]):
         return await insert_many(self._table, new, self._using, return_keys=return_keys)
 
     async def insert_from(self, query: Query[dict[str, Any], Any]) -> int:
-        """Insert the rows of a query, whose values are named as the fields; how many.
+        """Insert the rows of a query, whose values have the names of fields; return their number.
 
-        A field that is left out has its default in the database, but none that Python makes, with
-        `default_factory`. The query runs where the rows are inserted: leave `using` out of it.
+        A field that is left out gets its default in the database, but not one that Python computes
+        with `default_factory`. The query runs on the connection of the insert: do not set `using`
+        on it.
         """
         return await insert_from(self._table, query, self._using)
 
     async def bulk_update(self, rows: Iterable[M]) -> int:
-        """Save the changed fields of many instances, all or none; how many had some.
+        """Save the changed fields of many instances, all or none; return how many had changes.
 
-        The rows go to the connection that they came from, which is the same for all, unless
-        another one is named, `User.using("app").bulk_update(rows)`. Raises `DoesNotExist` if a row
-        is gone, and then changes none.
+        Rows are saved on the connection that they came from, which must be the same for all, unless
+        you name another one: `User.using("app").bulk_update(rows)`. Raises `DoesNotExist`, and
+        changes nothing, if a row no longer exists.
         """
         return await update_many(self._table, self._checked("bulk_update", rows), self._using)
 
@@ -173,11 +176,11 @@ class Connected(Generic[M]):
         only_if: Condition | None = None,
         **values: Any,
     ) -> M:
-        """Insert a row, or update the one that already has its key; returns the stored row.
+        """Insert a row, or update the one that already has its key; return the stored row.
 
-        `conflict` names the key: the primary one, or fields that are unique. `update` names the
-        fields to update; by default those that were passed. Others keep their values. A dict sets
-        them to other values than those of the new row: plain ones, or values computed from the
+        `conflict` names the key: the primary key, or fields that are unique. `update` names the
+        fields to update, by default those that were passed; others keep their values. A dict sets
+        fields to values other than those of the new row: plain ones, or values computed from the
         stored row and, with `ferro.excluded`, from the new one. If `only_if`, a condition on the
         stored row, does not hold, that row is not changed.
         """
@@ -210,10 +213,10 @@ class Connected(Generic[M]):
         update: Iterable[str] | Mapping[str, Any] | None = None,
         only_if: Condition | None = None,
     ) -> int:
-        """Like `upsert`, for many instances, all or none; returns how many were written.
+        """Like `upsert`, for many instances, all or none; return how many were written.
 
-        By default, all fields of each row are updated except for the key and those that the row
-        leaves to the database.
+        By default, all fields of each row are updated, except the key and those that the row leaves
+        to the database.
         """
         all_rows = self._checked("bulk_upsert", rows)
         given = given_fields(self._table, all_rows)
@@ -224,10 +227,10 @@ class Connected(Generic[M]):
     async def get_or_create(
         self, defaults: dict[str, Any] | None = None, /, **equals: Any
     ) -> tuple[M, bool]:
-        """The row with these values, inserted with `defaults` if there is none; and whether it was.
+        """Return the row with these values, or insert one with `defaults`; and whether it is new.
 
-        The values must include a key, so that a hundred concurrent calls create one row. Raises
-        `UniqueViolation` if the key is taken by a row that does not have all of the values.
+        The values must include a key, so that concurrent calls create only one row. Raises
+        `UniqueViolation` if a row has the key, but not all of the values.
         """
         self._check_named("get_or_create", defaults or {}, equals)
         return await self._ensured("get_or_create", defaults or {}, equals)
@@ -235,10 +238,11 @@ class Connected(Generic[M]):
     async def update_or_create(
         self, defaults: dict[str, Any] | None = None, /, **equals: Any
     ) -> tuple[M, bool]:
-        """The row with these values, with `defaults` set on it; and whether it was inserted.
+        """Update the row with these values by `defaults`, or insert one; return it, and whether it
+        is new.
 
-        The values must include a key, so that a hundred concurrent calls create one row. Raises
-        `UniqueViolation` if the key is taken by a row that does not have all of the values.
+        The values must include a key, so that concurrent calls create only one row. Raises
+        `UniqueViolation` if a row has the key, but not all of the values.
         """
         self._check_named("update_or_create", defaults or {}, equals)
         async with together(self._using) as block:
@@ -321,5 +325,5 @@ class Connected(Generic[M]):
 
 
 def select_from(model: type[M]) -> Select[M]:
-    """A query of all rows on the default connection."""
+    """Query all rows on the default connection."""
     return Select(all_rows(table_of(model)))

@@ -1,4 +1,4 @@
-"""Copies of rows: other objects for the same row, or for a new one if that has another key."""
+"""Copies of rows: other objects for the same row, or for a new row if the key differs."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ M = TypeVar("M", bound="Model")
 
 
 def known_of(row: Model) -> dict[str, Any]:
-    """What an instance holds besides its fields: what is stored, and which relations are loaded."""
+    """The state of an instance besides its fields: what is stored, and the loaded relations."""
     return {"_ferro_loaded": loaded(row), "_ferro_related": getattr(row, "_ferro_related", None)}
 
 
 def know(row: Model, known: Mapping[str, Any]) -> None:
-    """Have an instance hold what `known_of` has told of another."""
+    """Give an instance the state that `known_of` returned for another."""
     for name, value in known.items():
         if value is not None:
             object.__setattr__(row, name, value)
 
 
 def with_relations(row: Model, copied: M) -> M:
-    """A copy with the rows that its relations have loaded."""
+    """A copy that shares the loaded rows of its relations."""
     known = known_of(row)
     know(copied, {**known, "_ferro_related": copy.copy(known["_ferro_related"])})
     return copied
 
 
 def with_copied_relations(row: Model, copied: M, memo: dict[int, Any]) -> M:
-    """A copy with copies of the rows that its relations have loaded."""
+    """A copy with copies of the loaded rows of its relations."""
     known = known_of(row)
     # They may lead back to the row.
     memo[id(row)] = copied
@@ -46,7 +46,7 @@ def with_copied_relations(row: Model, copied: M, memo: dict[int, Any]) -> M:
 
 
 def constructed(model: type[M], values: dict[str, Any], make: Callable[..., M]) -> M:
-    """An instance that is made of values, with the keys in place of rows for relations."""
+    """An instance constructed from values, with keys in place of rows for relations."""
     values, rows = split_relations(model, values)
     made = make(**values)
     table = model.__ferro_table__
@@ -57,7 +57,7 @@ def constructed(model: type[M], values: dict[str, Any], make: Callable[..., M]) 
 
 
 def with_values(table: Table, row: M, update: Mapping[str, Any], copy_of: Callable[..., M]) -> M:
-    """A copy that is given some values, and rows for relations; with another key it is new."""
+    """A copy with changed values, and rows for relations; with another key it is a new row."""
     values, rows = split_relations(table.model, dict(update))
     for name in values:
         table.column(name)

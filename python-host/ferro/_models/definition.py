@@ -1,4 +1,4 @@
-"""How a class becomes a model: relations are taken out of it, and fields are expressions."""
+"""How a class becomes a model: its relations are extracted, and its fields become expressions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     ),
 )
 class ModelMeta(ModelMetaclass):
-    """Takes the relations out of a class, and gives its fields as expressions: `User.age`."""
+    """Extracts the relations of a class, and makes its fields expressions: `User.age`."""
 
     def __new__(
         mcs, name: str, bases: tuple[type[Any], ...], namespace: dict[str, Any], **options: Any
@@ -83,11 +83,11 @@ class ModelMeta(ModelMetaclass):
         return field_of(table, name)
 
     def _ferro_relate(cls, name: str) -> None:
-        """Give the class the attribute of a relation that another one declares."""
+        """Add the attribute of a relation that another class declares."""
         RelationAttribute.put(cls, name)
 
     def _ferro_model(cls, name: str, body: dict[str, Any], **options: Any) -> Any:
-        """Another model, for rows of which none is declared: the pairs of a relation."""
+        """Define a model for rows without a declared one: the pairs of a relation."""
         from .model import Model
 
         make: Any = type(cls)
@@ -95,7 +95,7 @@ class ModelMeta(ModelMetaclass):
 
 
 def _add_key_field(declared: RelationOptions, namespace: dict[str, Any]) -> None:
-    """The field that holds the key of the other end, unless the class has one of that name."""
+    """Add the field for the key of the other end, unless the class has a field of that name."""
     is_declared = namespace["__annotations__"][declared.column] is not KEY
     if declared.default is None and not declared.nullable:
         # For type checkers, to which either of the two may be given.
@@ -127,7 +127,7 @@ def _key_annotation(declared: RelationOptions, key: KeyOf) -> Any:
 
 
 def _take_relations(cls: Any, data: Any, handler: Any) -> Any:
-    """Rows that are given for relations: their keys are stored, and they are kept with the row."""
+    """Take rows passed for relations: store their keys, and keep them with the instance."""
     if not isinstance(data, dict):
         return handler(data)
     given = [declared for name, declared in cls.__ferro_relation_options__.items() if name in data]
@@ -148,7 +148,7 @@ def _take_relations(cls: Any, data: Any, handler: Any) -> Any:
 
 
 def _check_given(cls: Any, declared: RelationOptions, data: dict[str, Any]) -> None:
-    """Refuse what is no row: not with an error of the program's, as it may be a request's."""
+    """Reject a value that is not a row, with a validation error, as it may come from a request."""
     from .model import Model
 
     name, given = declared.name, data[declared.name]
@@ -182,7 +182,7 @@ _relations_taken: Any = pydantic.model_validator(mode="wrap")(classmethod(_take_
 
 
 def check_names(model: type[Model], base: type[Model]) -> None:
-    """Refuse a field in the place of what every model can do: `row.save` would be its value."""
+    """Reject a field with the name of a model's method: `row.save` would be its value."""
     for name in model.model_fields:
         if name in vars(base):
             raise SchemaError(
@@ -192,12 +192,12 @@ def check_names(model: type[Model], base: type[Model]) -> None:
 
 
 def share_names(model: type[Model]) -> None:
-    """Have the instances that are loaded share the names of their fields.
+    """Let loaded instances share the names of their fields.
 
-    CPython lets the instances of a class share names that were set one by one, and admits fewer new
-    ones with each instance that is made. Pydantic sets all at once, which shares none: once some
-    were made in its way, each one that is loaded would have a dict with names of its own, which
-    takes a third more memory, and longer.
+    CPython lets the instances of a class share names that are set one by one, and accepts fewer new
+    names with each instance. Pydantic sets all at once, which shares none. After some of its
+    instances, each loaded one would have a dict with its own names, which takes a third more
+    memory, and longer.
     """
     first = object.__new__(model)
     for name in model.model_fields:

@@ -40,13 +40,13 @@ from .definition import ModelMeta, check_names, share_names
 class Model(pydantic.BaseModel, metaclass=ModelMeta):
     """A Pydantic model whose instances are rows of a table.
 
-    The table is named after the class, `BlogPost` as `blog_post`, or by `table=`. On PostgreSQL it
-    is in the schema that `schema` names, and has a `comment`; SQLite has neither. A class with
-    `abstract=True` has no table, and passes its fields on to its subclasses. `uniques` and
-    `indexes` cover several fields: `uniques=[("team", "name")]`; an `Index` has more options.
-    `checks` are conditions on several fields, of `Check`. Unknown fields are refused, or ignored
-    with Pydantic's `extra="ignore"`. `renamed_from` is the former name of the class or its table,
-    for `ferro.migrate`.
+    The table is named after the class, `BlogPost` as `blog_post`, or by `table=`. On PostgreSQL,
+    `schema` names its schema and `comment` sets a comment; SQLite has neither. A class with
+    `abstract=True` has no table, and its subclasses inherit its fields. `uniques` and `indexes`
+    cover several fields: `uniques=[("team", "name")]`; an `Index` has more options. `checks` are
+    conditions on several fields, as `Check`. Unknown fields are rejected, or ignored with
+    Pydantic's `extra="ignore"`. `renamed_from` is the former name of the class or its table, for
+    `ferro.migrate`.
 
     Example:
         >>> import asyncio, ferro
@@ -99,7 +99,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
-        """Register the model. Pydantic calls this when the class is all there."""
+        """Register the model. Pydantic calls this when the class is complete."""
         given = {it: options.pop(it) for it in OPTIONS if it in options}
         said = TableOptions(**given)
         super().__pydantic_init_subclass__(**options)
@@ -131,7 +131,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 
     @classmethod
     def using(cls, connection: str | Transaction) -> Connected[Self]:
-        """The model on another connection than the default one, or in a transaction.
+        """Return the model on a named connection, or in a transaction.
 
         Example:
             >>> import ferro
@@ -155,55 +155,57 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     def select(cls, /, **computed: Given) -> Select[dict[str, Any]]: ...
     @classmethod
     def select(cls, /, *fields: Given, **computed: Given) -> Any:
-        """A query of all rows: narrow it with `where`, `order_by`, `limit` and `offset`.
+        """Query all rows; narrow the query with `where`, `order_by`, `limit` and `offset`.
 
-        With fields, of some values of each row: see `Select.values`.
+        With arguments, select values of each row: see `Select.values`.
         """
         return Connected(cls, None).select(*fields, **computed)
 
     @classmethod
     def where(cls, /, *conditions: Condition, **equals: Any) -> Select[Self]:
-        """A query of the rows for which conditions hold: see `Select.where`."""
+        """Query the rows that satisfy all conditions: see `Select.where`."""
         return select_from(cls).where(*conditions, **equals)
 
     @classmethod
     async def create(cls, /, **values: Any) -> Self:
-        """Insert a row, and return it with its generated key and other values from the database.
+        """Insert a row, and return it with the values that the database generates, such as its key.
 
         Raises Pydantic's `ValidationError` before the database is queried, and `IntegrityError` if
-        the database rejects the row.
+        it rejects the row.
         """
         return await Connected(cls, None).create(**values)
 
     @classmethod
     async def get(cls, key: Any = ..., /, **equals: Any) -> Self:
-        """The row with a key, or the only one whose fields have values.
+        """Return the row with this key, or the only row whose fields have these values.
 
-        Raises `DoesNotExist` and `MultipleObjectsReturned`.
+        Raises `DoesNotExist` if there is no such row, and `MultipleObjectsReturned` if there are
+        several.
         """
         return await select_from(cls).get(key, **equals)
 
     @classmethod
     async def get_or_none(cls, key: Any = ..., /, **equals: Any) -> Self | None:
-        """Like `get`, but returns None if there is no such row."""
+        """Like `get`, but return None if there is no such row."""
         return await select_from(cls).get_or_none(key, **equals)
 
     @classmethod
     async def all(cls) -> list[Self]:
-        """All rows."""
+        """Return all rows."""
         return await select_from(cls).all()
 
     @classmethod
     async def from_sql(cls, sql: str, /, *arguments: Any) -> list[Self]:
-        """Run one statement of SQL; its rows, as instances.
+        """Run one SQL statement, and return its rows as instances.
 
         The statement must return the model's columns, by their database names, like `select *` and
-        `returning *`: `User.from_sql("select * from users where age > ?", 18)`. Values are
-        validated as little as those of a query. What is computed is read as the type of the field.
+        `returning *`: `User.from_sql("select * from users where age > ?", 18)`. As with queries,
+        values are not validated. Computed values are read as the type of the field.
 
-        Raises `InvalidQuery` if a column is missing, or is none of the model, `DecodeError` for a
-        value that a field cannot hold, and what `ferro.fetch_all` raises. A `DecodeError` does not
-        undo what the statement writes: run it in a transaction, which the error rolls back.
+        Raises `InvalidQuery` if a column is missing or does not belong to the model, `DecodeError`
+        for a value that does not fit its field, and the exceptions of `ferro.fetch_all`. A
+        `DecodeError` does not undo what the statement wrote: run it in a transaction, which the
+        error rolls back.
         """
         return await Connected(cls, None).from_sql(sql, *arguments)
 
@@ -211,38 +213,39 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     def stream_sql(
         cls, sql: str, /, *arguments: Any, batch: int = 1_000
     ) -> AsyncGenerator[Self, None]:
-        """Run one statement of SQL; its rows as instances, one after the other.
+        """Run one SQL statement, and stream its rows as instances.
 
-        They are those of `from_sql`, read from the database by batches of so many, as `stream` of a
-        query reads them. What a statement writes is certain once the last of its rows was read.
+        Takes the statements of `from_sql`, and reads `batch` rows at a time, like `stream` of a
+        query. The writes of a statement are complete only after its last row has been read.
         """
         return Connected(cls, None).stream_sql(sql, *arguments, batch=batch)
 
     @classmethod
     async def bulk_create(cls, rows: Iterable[Self], *, return_keys: bool = False) -> int:
-        """Insert many new instances, all or none; how many. Generated keys follow the list.
+        """Insert many new instances, all or none, and return their number.
 
-        With `return_keys`, each instance gets its generated key and other values from the database,
-        which takes longer. Otherwise they have none: query the rows to save or delete them.
+        Generated keys follow the order of the list. With `return_keys`, each instance gets the values that the database generates, such as its
+        key, which takes longer. Without it they have no key: query the rows to save or delete them.
         """
         return await Connected(cls, None).bulk_create(rows, return_keys=return_keys)
 
     @classmethod
     async def insert_from(cls, query: Query[dict[str, Any], Any]) -> int:
-        """Insert the rows of a query, whose values are named as the fields; how many.
+        """Insert the rows of a query, whose values have the names of fields; return their number.
 
-        A field that is left out has its default in the database, but none that Python makes, with
-        `default_factory`. The query runs where the rows are inserted: leave `using` out of it.
+        A field that is left out gets its default in the database, but not one that Python computes
+        with `default_factory`. The query runs on the connection of the insert: do not set `using`
+        on it.
         """
         return await Connected(cls, None).insert_from(query)
 
     @classmethod
     async def bulk_update(cls, rows: Iterable[Self]) -> int:
-        """Save the changed fields of many instances, all or none; how many had some.
+        """Save the changed fields of many instances, all or none; return how many had changes.
 
-        The rows go to the connection that they came from, which is the same for all, unless
-        another one is named, `User.using("app").bulk_update(rows)`. Raises `DoesNotExist` if a row
-        is gone, and then changes none.
+        Rows are saved on the connection that they came from, which must be the same for all, unless
+        you name another one: `User.using("app").bulk_update(rows)`. Raises `DoesNotExist`, and
+        changes nothing, if a row no longer exists.
         """
         return await Connected(cls, None).bulk_update(rows)
 
@@ -257,11 +260,11 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         only_if: Condition | None = None,
         **values: Any,
     ) -> Self:
-        """Insert a row, or update the one that already has its key; returns the stored row.
+        """Insert a row, or update the one that already has its key; return the stored row.
 
-        `conflict` names the key: the primary one, or fields that are unique. `update` names the
-        fields to update; by default those that were passed. Others keep their values. A dict sets
-        them to other values than those of the new row: plain ones, or values computed from the
+        `conflict` names the key: the primary key, or fields that are unique. `update` names the
+        fields to update, by default those that were passed; others keep their values. A dict sets
+        fields to values other than those of the new row: plain ones, or values computed from the
         stored row and, with `ferro.excluded`, from the new one. If `only_if`, a condition on the
         stored row, does not hold, that row is not changed.
         """
@@ -279,10 +282,10 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         update: Iterable[str] | Mapping[str, Any] | None = None,
         only_if: Condition | None = None,
     ) -> int:
-        """Like `upsert`, for many instances, all or none; returns how many were written.
+        """Like `upsert`, for many instances, all or none; return how many were written.
 
-        By default, all fields of each row are updated except for the key and those that the row
-        leaves to the database.
+        By default, all fields of each row are updated, except the key and those that the row leaves
+        to the database.
         """
         connected = Connected(cls, None)
         return await connected.bulk_upsert(rows, conflict=conflict, update=update, only_if=only_if)
@@ -291,10 +294,10 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     async def get_or_create(
         cls, defaults: dict[str, Any] | None = None, /, **equals: Any
     ) -> tuple[Self, bool]:
-        """The row with these values, inserted with `defaults` if there is none; and whether it was.
+        """Return the row with these values, or insert one with `defaults`; and whether it is new.
 
-        The values must include a key, so that a hundred concurrent calls create one row. Raises
-        `UniqueViolation` if the key is taken by a row that does not have all of the values.
+        The values must include a key, so that concurrent calls create only one row. Raises
+        `UniqueViolation` if a row has the key, but not all of the values.
         """
         return await Connected(cls, None).get_or_create(defaults, **equals)
 
@@ -302,18 +305,19 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     async def update_or_create(
         cls, defaults: dict[str, Any] | None = None, /, **equals: Any
     ) -> tuple[Self, bool]:
-        """The row with these values, with `defaults` set on it; and whether it was inserted.
+        """Update the row with these values by `defaults`, or insert one; return it, and whether it
+        is new.
 
-        The values must include a key, so that a hundred concurrent calls create one row. Raises
-        `UniqueViolation` if the key is taken by a row that does not have all of the values.
+        The values must include a key, so that concurrent calls create only one row. Raises
+        `UniqueViolation` if a row has the key, but not all of the values.
         """
         return await Connected(cls, None).update_or_create(defaults, **equals)
 
     async def save(self, *, using: Using = None) -> None:
         """Insert the row if it is new, otherwise update the fields that have changed.
 
-        A row is saved on the connection that it came from. On another one, named with `using`, all
-        fields of the row with its key are written, and the instance then belongs to that
+        A row is saved on the connection that it came from. With `using` and another connection, all
+        fields are written to the row with its key there, and the instance then belongs to that
         connection. Raises `DoesNotExist` if there is no such row.
         """
         table = table_of(type(self))
@@ -323,17 +327,17 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
             await update(table, self, using)
 
     async def delete(self, *, using: Using = None) -> None:
-        """Delete the row; the instance is a new one then, as if it had never been saved.
+        """Delete the row. The instance is then new, as if it had never been saved.
 
-        Raises `DoesNotExist` if the row is gone, and `InvalidQuery` for a new instance.
+        Raises `DoesNotExist` if the row no longer exists, and `InvalidQuery` for a new instance.
         """
         await delete(table_of(type(self)), self, using)
 
     async def refresh(self, *, using: Using = None) -> None:
-        """Read the row again; unsaved changes are lost.
+        """Read the row again, and discard unsaved changes.
 
-        Raises `DoesNotExist` if it no longer exists, and `InvalidQuery` for an instance that was
-        never saved, or was deleted.
+        Raises `DoesNotExist` if the row no longer exists, and `InvalidQuery` for an instance that
+        was never saved, or was deleted.
         """
         table = table_of(type(self))
         key, origin = stored_row(table, self)
@@ -371,20 +375,20 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 
     @property
     def model_fields_set(self) -> set[str]:
-        """The fields that were given, or are loaded, in a set of its own."""
+        """The fields that were passed or loaded, as a new set."""
         # Loaded rows share the one that Pydantic keeps.
         return set(super().model_fields_set)
 
     @classmethod
     def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
-        """An instance of values that are not validated; rows may be given for relations."""
+        """Create an instance without validating the values; relations take rows."""
         return constructed(cls, values, partial(super().model_construct, _fields_set))
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy, with the relations that are loaded: another object for the same row.
+        """Copy the instance, with its loaded relations: another object for the same row.
 
-        With another key in `update` it is a new row, which `save` inserts: `{"id": None}` has the
-        database generate one. As in Pydantic, the values are not validated.
+        With another key in `update` it is a new row, which `save` inserts: `{"id": None}` lets the
+        database generate the key. As in Pydantic, the values are not validated.
         """
         table = type(self).__ferro_table__
         if table is None or not update:

@@ -1,1 +1,1 @@
-"""Plugins: components of others, their tenants, and what they may import."""
+"""Plugins: third-party components, their tenants, and what they may import."""

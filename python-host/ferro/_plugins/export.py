@@ -1,4 +1,4 @@
-"""The functions that a plugin exports: how they are called, and what is made of their answers."""
+"""The functions that a plugin exports: calling them, and converting their results."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _REPR.maxstring = _REPR.maxother = _LONGEST_REPR
 
 
 class Export:
-    """A function that can be called, and what converts its values."""
+    """A callable function, with the converters for its values."""
 
     def __init__(self, name: str, function: Function, *, snake_case: bool = True) -> None:
         self.name = name
@@ -46,7 +46,7 @@ class Export:
         self._fallible = result is not None and result[0] == "result"
 
     def check(self, arguments: tuple[Any, ...]) -> None:
-        """Raise, if these are not as many as it takes."""
+        """Raise an error for a wrong number of arguments."""
         if len(arguments) != len(self._lower):
             names = ", ".join(name for name, _ in self._lower)
             raise PluginError(
@@ -54,7 +54,7 @@ class Export:
             )
 
     def lower(self, arguments: tuple[Any, ...], into: Any, call: GuestCall) -> None:
-        """Write arguments to where the function finds them."""
+        """Write the arguments to the buffer of the call."""
         for (name, give), argument, value in zip(self._lower, arguments, into, strict=True):
             try:
                 give(argument, value, call)
@@ -62,7 +62,7 @@ class Export:
                 raise PluginError(f"`{self.name}`: `{name}` {error}") from None
 
     def call(self, function: Func, store: Store, arguments: Any, call: GuestCall) -> Any:
-        """Call it; the result as plain Python."""
+        """Call the function; return its result as plain Python values."""
         own, context = ctypes.byref(function._func), store._context()
         with Values(0 if self._lift is None else 1) as results:
             succeed(
@@ -78,7 +78,7 @@ class Export:
         return plain
 
     def answer(self, plain: Any) -> Any:
-        """What it returned: a value, or the exception of an error."""
+        """The returned value; raises the exception of a returned error."""
         if not self._fallible:
             return plain
         if plain == "ok":
@@ -94,7 +94,7 @@ class Export:
 
 
 def _is_ferros(value: Any) -> TypeGuard[dict[str, Any]]:
-    """Whether an error is the WIT's. A plugin's own may look like it, and hold other types."""
+    """Whether an error is the WIT's. A plugin's own error may look the same, with other types."""
     if not isinstance(value, dict) or value.keys() != _ERROR.keys():
         return False
     fits = all(isinstance(value[name], kinds) for name, kinds in _ERROR.items())

@@ -1,7 +1,7 @@
-"""What a plugin imports: the interfaces `database` and `raw-sql`, over sessions of the gate.
+"""The imports of a plugin: the interfaces `database` and `raw-sql`, over sessions of the gate.
 
-One linker serves all calls of a plugin. Each call runs on a thread of its own, which is how a host
-function finds the call that it belongs to.
+One linker serves all calls of a plugin. Each call runs on its own thread, by which a host function
+finds the call that it belongs to.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _calls = threading.local()
 
 
 class Gate(Protocol):
-    """What a call may open, and how long it may take."""
+    """The databases that a call may open, and its time limit."""
 
     def open(self, label: str) -> Any: ...
     def remaining(self) -> float: ...
@@ -49,7 +49,7 @@ class Gate(Protocol):
 
 
 class GuestCall:
-    """One call of a plugin: its gate, its limits, and the handles that it holds."""
+    """One call of a plugin: its gate, its limits and its handles."""
 
     def __init__(self, plugin: str, gate: Gate, limits: _native.GuestLimits) -> None:
         self.plugin = plugin
@@ -72,7 +72,7 @@ class GuestCall:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Drop all that the guest left behind; unfinished transactions are undone."""
+        """Drop the guest's remaining handles; unfinished transactions are rolled back."""
         _calls.call = None
         # A savepoint is younger than its transaction, and a cursor than its session.
         for number in sorted(self._handles, reverse=True):
@@ -82,7 +82,7 @@ class GuestCall:
         self.output.close()
 
     def own(self, thing: Any) -> int:
-        """A handle for something that is closed in the end."""
+        """Create a handle for a resource that is closed at the end of the call."""
         if len(self._handles) >= self.limits.handles:
             thing.close()
             raise self.limits.handles_exceeded()
@@ -92,21 +92,21 @@ class GuestCall:
         return number
 
     def get(self, number: int) -> Any:
-        """What a handle stands for."""
+        """The resource of a handle."""
         return self._handles[number]
 
     def take(self, number: int) -> Any:
-        """What a handle stood for, which is the host's from now on."""
+        """Remove a handle, and return its resource, which the host then owns."""
         return self._handles.pop(number)
 
     def drop(self, number: int) -> None:
-        """The guest has dropped a handle."""
+        """Drop a handle for the guest."""
         thing = self._handles.pop(number, None)
         if thing is not None:
             thing.close()
 
     def spend(self, values: int) -> None:
-        """Values cross the wall: that takes time, which is the call's."""
+        """Charge the call for values that are converted between guest and host."""
         self._values += values
         if self._values >= _VALUES:
             self._values = 0
@@ -116,21 +116,21 @@ class GuestCall:
                 raise self.limits.deadline_exceeded()
 
     def enter(self, context: Any) -> None:
-        """A function of the host begins."""
+        """Begin a host function."""
         if self.cancelled:
             raise Fault("the call was cancelled")
         self.context = context
         self._query_bytes = 0
 
     def spend_text(self, size: int) -> None:
-        """A text of a query crosses the wall: all of it is copied for whoever compiles it."""
+        """Charge the call for a text of a query, all of which is copied for the compiler."""
         self._query_bytes += size
         if self._query_bytes > _native.QUERY_BYTES:
             raise self.limits.query_exceeded()
 
 
 def check_interfaces(engine: Engine, component: Component, name: str) -> None:
-    """Refuse a component that imports what nobody can grant, or is for another version, by name."""
+    """Reject a component whose imports cannot be granted, or are of another version, by name."""
     imports, exports = component.type.imports(engine), component.type.exports(engine)
     for interface in (*imports, *exports):
         if path_of(interface).startswith(_PACKAGE) and _track(interface) != _OWN_TRACK:
@@ -149,7 +149,7 @@ def check_interfaces(engine: Engine, component: Component, name: str) -> None:
 
 
 def _track(interface: str) -> str:
-    """Versions before 1.0 are compatible if they differ in the last number only."""
+    """The compatible versions: before 1.0, only the last number may differ."""
     return interface.partition("@")[2].rpartition(".")[0]
 
 
@@ -157,15 +157,15 @@ _OWN_TRACK = _track(f"@{_native.WIT_VERSION}")
 
 
 def needs_raw_sql(engine: Engine, component: Component) -> bool:
-    """Whether a component imports `raw-sql`: then only a tenant that is granted that may call."""
+    """Whether a component imports `raw-sql`, so that only tenants with that grant may call it."""
     return any(path_of(name) == RAW_SQL for name in component.type.imports(engine))
 
 
 class Imports:
-    """A linker with what a component imports, each function of the very type that it has there.
+    """A linker for the imports of a component, with the exact type of each function.
 
-    wasmtime does not compare the types of functions that are written in Python with those that a
-    component imports: it passes what the component says.
+    wasmtime does not compare the types of functions written in Python with those that a component
+    imports: it passes whatever types the component declares.
     """
 
     def __init__(self, engine: Engine, component: Component, name: str, reader: Reader) -> None:
@@ -182,11 +182,11 @@ class Imports:
                     self._define(instance, path_of(interface), interfaces[interface])
 
     def instantiate(self, store: Store, component: Component) -> Instance:
-        """A new instance, whose start functions have run."""
+        """Create an instance, and run its start functions."""
         return self._linker.instantiate(store, component)
 
     def _check(self, name: str, interface: Interface | None) -> None:
-        """Refuse what is not as the interface has it."""
+        """Reject imports whose types differ from the interface."""
         if interface is None:
             raise unfit(self._name, f"`{name}` is not imported as an interface")
         path = path_of(name)
@@ -224,7 +224,7 @@ def _signatures(path: str) -> Mapping[str, Function]:
 
 
 def unfit(plugin: str, why: str) -> UnsupportedError:
-    """The error about a plugin that was built for another host than this one."""
+    """The error for a plugin that was built for another host."""
     return UnsupportedError(f"the plugin `{plugin}` is not compatible with this host: {why}")
 
 
@@ -242,11 +242,10 @@ def _drop(_: StoreContext, number: int) -> None:
 
 
 def _callback(signature: Function, work: Callable[..., Any], *, errors: bool) -> Any:
-    """A function as wasmtime calls it: arguments and result converted, errors as values where a
+    """The callback for wasmtime: converts arguments and result, and returns errors as values if the
     function can return `errors`.
 
-    No exception leaves it: where one does, wasmtime-py keeps it for whoever calls next, in whatever
-    thread.
+    It never raises: wasmtime-py would keep the exception for the next call, in any thread.
     """
     takes = [lift(kind, is_query=name == "query") for name, kind in signature.params]
     give = None if signature.result is None else lower(signature.result)

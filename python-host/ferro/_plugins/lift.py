@@ -1,4 +1,4 @@
-"""From the values of a component to plain Python, by their types."""
+"""Conversion from the values of a component to plain Python, by type."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Lift = Callable[[Value, Passing], Any]
 
 
 def lift(kind: Type, *, snake_case: bool = False, is_query: bool = False) -> Lift:
-    """What reads values of a type.
+    """Return a function that reads values of a type.
 
     Fields of records are named as in the WIT, or in snake case; cases of variants as in the WIT.
-    The texts of a query are counted before they are copied.
+    The texts of a query are charged to the call before they are copied.
     """
     inner = partial(lift, snake_case=snake_case, is_query=is_query)
     name, *parts = kind

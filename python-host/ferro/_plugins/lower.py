@@ -1,6 +1,6 @@
-"""From plain Python to the values of a component, by their types.
+"""Conversion from plain Python to the values of a component, by type.
 
-wasmtime takes integers without looking at their size: here is where that is done.
+wasmtime does not check the size of integers, so this module does.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _INTEGERS = {
 
 
 def lower(kind: Type) -> Lower:
-    """What writes values of a type."""
+    """Return a function that writes values of a type."""
     name, *parts = kind
     if name in _WRITE:
         return _scalar(*_WRITE[name])
@@ -142,7 +142,7 @@ def _items(value: Any) -> list[Any]:
 
 
 def _room(into: Value, name: str, size: int) -> Any:
-    """Room for the parts of a value: all are `false`, until they are given something."""
+    """Allocate the parts of a value; all are `false` until they are set."""
     raw = getattr(ffi, f"wasmtime_component_val{name}_t")()
     getattr(ffi, f"wasmtime_component_val{name}_new_uninit")(ctypes.byref(raw), size)
     if size:
@@ -228,7 +228,7 @@ def _lower_tuple(elements: list[Lower]) -> Lower:
 
 
 def _boxed() -> Any:
-    """A value that is held by another one."""
+    """Allocate a value that another one owns."""
     return ffi.wasmtime_component_val_new(ctypes.byref(ffi.wasmtime_component_val_t()))
 
 

@@ -1,4 +1,4 @@
-"""Plugins: components with query logic, run in the sandbox of wasmtime-py for tenants."""
+"""Plugins: components with query logic, which run for tenants in the sandbox of wasmtime-py."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _TABLE_ELEMENTS = 20_000
 
 
 class Plugin:
-    """A component that was loaded, checked and linked; each call gets a fresh instance of it.
+    """A component that has been loaded, checked and linked; each call gets a fresh instance.
 
     Example:
         >>> import ferro
@@ -82,15 +82,16 @@ class Plugin:
 
     @classmethod
     async def load(cls, path: str | PathLike[str], *, fuel: bool = False) -> Plugin:
-        """Load a component from a file. Compiled code is cached on disk.
+        """Load a component from a file; compiled code is cached on disk.
 
-        With `fuel`, its code counts instructions, so that a tenant's limit on fuel can end a call;
+        With `fuel`, its code counts instructions, so that a tenant's fuel limit can end a call;
         this makes it 10 % to 33 % slower.
 
         Raises `ConfigurationError` if it is not a component, `UnsupportedError` if it was built
-        against another version of the WIT package, `DeniedError` if it imports what is not granted,
-        and `SchemaError` if its models are not valid. Two plugins can load at once, for at most 60
-        seconds: raises `QueryTimeout` after that, or `BusyError` if others used all of this time.
+        against another version of the WIT package, `DeniedError` if its imports cannot be granted,
+        and `SchemaError` if its models are invalid. Two plugins can load at once, for at most 60
+        seconds: after that it raises `QueryTimeout`, or `BusyError` if others used all of this
+        time.
         """
         check(ConfigurationError, path=(path, str, PathLike), fuel=(fuel, bool))
         path = Path(path)
@@ -112,11 +113,11 @@ class Plugin:
 
     @property
     def exports(self) -> list[str]:
-        """The names of the functions that can be called."""
+        """The names of the callable functions."""
         return sorted(self._exports)
 
     async def create_tables(self, *, using: str | None = None) -> None:
-        """Create the tables of the plugin's models, where the database lacks them.
+        """Create the missing tables of the plugin's models.
 
         They get their indexes. Tables that exist are not changed. Raises `TransactionError` inside
         a transaction.
@@ -128,7 +129,7 @@ class Plugin:
     ) -> Migration:
         """Migrate the tables of a database to match the plugin's models; see `ferro.migrate`.
 
-        The models define which tables belong to the plugin, and their former names: where untrusted
+        The models define which tables belong to the plugin, and their former names. If untrusted
         plugins share a database, read the steps of a `dry_run` before you apply them.
         """
         return await migrate_of(self._models, using, risk, dry_run)
@@ -136,39 +137,38 @@ class Plugin:
     def check(self, tenant: Tenant | Mapping[str, Any]) -> None:
         """Raise `ConfigurationError` if a tenant's grants do not fit the plugin's models.
 
-        So does each call. But only here are the columns in `read` and `write` compared with those
-        of the models: one that is misspelt in `except` hides nothing, while a plugin may well do
-        without a column that is hidden from it.
+        Each call checks this too, except that only this method compares the columns in `read` and
+        `write` with those of the models: a misspelt column in `except` hides nothing, but a plugin
+        may also lack a column that is hidden from it.
         """
         _native.GuestGate.check(self._models, tenant_json(tenant))
 
     async def call(
         self, export: str, *arguments: Any, tenant: Tenant | Mapping[str, Any] | None = None
     ) -> Any:
-        """Call a function that the component exports, for a tenant; without one, with no grants.
+        """Call an exported function for a tenant; without a tenant, it has no grants.
 
         Records are dicts with snake_case keys, variants the name of a case or a dict of name and
-        payload, enums texts, options None or the value; cases are named as in the WIT. An error
-        that the function returns is raised: as the exception of its kind if it is ferro's own, else
-        as `PluginError` with the `value`. A function of an exported interface is
+        payload, enums are texts, options None or the value; cases are named as in the WIT. An error
+        that the function returns is raised: Ferro's own as the exception of its kind, others as
+        `PluginError` with the `value`. A function of an exported interface is named
         `interface#function`.
 
-        Raises `PluginTrap` if the plugin breaks off, as it does for want of memory too,
-        `QueryTimeout` if the deadline passes, and `LimitError` if it reaches another limit:
-        whatever it had not committed is then undone. Raises `BusyError` if the tenant has too
-        many calls already.
+        Raises `PluginTrap` if the plugin crashes, also for lack of memory, `QueryTimeout` if the
+        deadline passes, and `LimitError` if it reaches another limit; uncommitted work is then
+        rolled back. Raises `BusyError` if the tenant already has too many calls.
         """
         return (await self.outcome(export, *arguments, tenant=tenant)).value
 
     async def outcome(
         self, export: str, *arguments: Any, tenant: Tenant | Mapping[str, Any] | None = None
     ) -> Outcome:
-        """Call a function like `call`; returns the result together with the resource usage.
+        """Call a function like `call`, and return its result with the resource usage.
 
-        The operator has it from every call that ran, failed ones too: as a record of the log
-        `ferro.call`, at the level INFO, with the attributes `plugin`, `tenant`, `export`, `outcome`
-        (`ok`, or the kind of the error), `elapsed`, `busy`, `fuel`, `statements`, `rows_read`,
-        `rows_written` and `result_bytes`.
+        Every call that ran, failed ones too, is logged with its usage by `ferro.call` at level
+        INFO, with the attributes `plugin`, `tenant`, `export`, `outcome` (`ok`, or the kind of the
+        error), `elapsed`, `busy`, `fuel`, `statements`, `rows_read`, `rows_written` and
+        `result_bytes`.
         """
         if not isinstance(export, str):
             raise PluginError(f"`call` takes the name of an export, not `{export!r}`")
@@ -212,7 +212,7 @@ class Plugin:
         return Outcome(result, usage)
 
     def _read_exports(self, reader: Reader) -> dict[str, Export]:
-        """The functions that can be called, those of interfaces as `interface#function`."""
+        """Read the callable functions; those of interfaces are named `interface#function`."""
         items = self._component.type.exports(self._engine)
         found = {
             name: reader.function(kind)
@@ -242,7 +242,7 @@ class Plugin:
     def _measured(
         self, export: Export, arguments: tuple[Any, ...], call: GuestCall
     ) -> tuple[Any, CallUsage]:
-        """Run a call, and tell what it used, however it ends."""
+        """Run a call, and log its usage, however it ends."""
         outcome = InternalError.kind
         began, busy = time.perf_counter(), time.thread_time()
         try:
@@ -258,7 +258,7 @@ class Plugin:
         return result, usage
 
     def _run(self, export: Export, arguments: tuple[Any, ...], call: GuestCall) -> Any:
-        """On a thread that may wait: a fresh store, a fresh instance, one call."""
+        """Run one call in a fresh store and instance, on a thread that may block."""
         store, limits = Store(self._engine), call.limits
         # The limit on memory is one for each memory, so that it is one in all only with one memory.
         store.set_limits(
@@ -324,7 +324,7 @@ class _NoGate:
 
 
 class _Ticker:
-    """Counts the epochs of an engine of plugins, while any plugin runs in it."""
+    """Increments the epoch of a plugin engine while a plugin runs in it."""
 
     def __init__(self, fuel: bool) -> None:
         self._fuel = fuel
@@ -361,7 +361,7 @@ _loaders = ThreadPoolExecutor(_LOADING, thread_name_prefix="ferro-loading")
 
 
 def _renew_after_fork() -> None:
-    """In a process that was forked there are none of these threads."""
+    """Replace the threads in a forked process, which does not inherit them."""
     global _loaders
     _loaders = ThreadPoolExecutor(_LOADING, thread_name_prefix="ferro-loading")
     _tickers.update({fuel: _Ticker(fuel) for fuel in (False, True)})

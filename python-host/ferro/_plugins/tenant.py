@@ -1,4 +1,4 @@
-"""Tenants: who calls a plugin, what they are granted, how much they may use."""
+"""Tenants: the callers of plugins, with their grants and limits."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..exceptions import ConfigurationError
 
 @dataclass(frozen=True)
 class TableGrant:
-    """What a tenant may do with one table. By default: read all columns of all rows.
+    """The rights of a tenant on one table. By default, it may read all columns of all rows.
 
-    Tables and columns have their database names.
+    Tables and columns are given by their database names.
 
     Example:
         >>> TableGrant(insert=True, filters={"tenant_id": 42}).delete
@@ -43,12 +43,13 @@ class TableGrant:
 
 @dataclass(frozen=True)
 class Grant:
-    """What a tenant may do in one database. By default: read every table of the plugin's models.
+    """The rights of a tenant in one database. By default, it may read every table of the plugin's
+    models.
 
-    Tables have their database names. **Filters do not apply to SQL text**, which `raw_sql` allows:
-    with `True` in the fence of the connection's user, whose rights must end where the tenant's do,
-    with `"unfenced"` with all power of the connection. PostgreSQL can hold every statement to a
-    role, a search path, and settings for row-level security.
+    Tables are given by their database names. **Filters do not apply to SQL text**, which `raw_sql`
+    allows: with `True`, limited to the rights of the connection's user, which must not exceed the
+    tenant's; with `"unfenced"`, with all rights of the connection. On PostgreSQL, every statement
+    can run with a role, a search path, and settings for row-level security.
 
     Example:
         >>> Grant(access="read-write", tables={"note": TableGrant(insert=True)}).raw_sql
@@ -73,9 +74,9 @@ class Grant:
 
 @dataclass(frozen=True)
 class Tenant:
-    """A party that calls plugins: the databases that it is granted, by label, and its limits.
+    """A caller of plugins: its grants, by database label, and its limits.
 
-    A misspelt setting or limit is a `ConfigurationError` where the tenant is used.
+    A misspelt setting or limit raises `ConfigurationError` when the tenant is used.
 
     Example:
         >>> acme = Tenant("acme", grants={"app": Grant()}, limits={"rows": 500})
@@ -98,21 +99,21 @@ NOBODY = Tenant("nobody")
 
 
 def tenant_json(tenant: Tenant | Mapping[str, Any]) -> str:
-    """A tenant as an operator's file has it."""
+    """A tenant in the form of a tenant file, as JSON."""
     if not isinstance(tenant, (Tenant, Mapping)):
         raise ConfigurationError(f"`tenant` takes a `ferro.Tenant`, not `{tenant!r}`")
     return json.dumps(_plain(tenant, ()))
 
 
 def limits_of(tenant: Tenant | Mapping[str, Any]) -> Mapping[str, Any]:
-    """The limits that a tenant names."""
+    """The limits that a tenant sets."""
     limits = tenant.limits if isinstance(tenant, Tenant) else tenant.get("limits")
     return limits or {}
 
 
 def _plain(value: Any, path: tuple[str, ...]) -> Any:
-    """A part of a tenant as JSON has it. What would only become a text of Python's is refused: it
-    is not the value that rows have, so that a filter `not-equal` to it would let all of them by.
+    """A part of a tenant as JSON. Values that JSON could hold only as Python's text are rejected:
+    they would differ from the values of rows, so that a filter `not-equal` would admit all rows.
     """
     if isinstance(value, (Tenant, Grant, TableGrant)):
         # The names of our own fields; those inside a mapping are the user's.

@@ -1,13 +1,13 @@
-"""The types of a component's functions, read once where it is loaded, as plain tuples.
+"""The types of a component's functions, read once when it is loaded, as plain tuples.
 
 `("list", element)`, `("option", payload)`, `("tuple", elements)`, `("result", ok, err)`,
-`("record", fields)` and `("variant", cases)` of names and types, `("enum", names)`,
-`("flags", names)`, `("own", resource)`, `("borrow", resource)`, and all others by their names
-alone: `("s64",)`. That is the form in which the native module tells the functions of the WIT
-package, so that what a plugin imports is compared with them as a whole.
+`("record", fields)` and `("variant", cases)` of names and types, `("enum", names)`, `("flags",
+names)`, `("own", resource)`, `("borrow", resource)`, and all others by their names alone:
+`("s64",)`. The native module describes the functions of the WIT package in the same form, so that
+they can be compared with a plugin's imports directly.
 
-A component says in a few bytes that a type is made of two of another one, which is made of two of a
-third: how deep types go, and how many there are in all, is bounded before anything is made of them.
+A component can define in a few bytes a type that consists of two of another type, which consists of
+two of a third, and so on. So the depth and the number of types are limited before they are read.
 """
 
 from __future__ import annotations
@@ -88,14 +88,14 @@ _SCALARS: dict[type[ValType], str] = {
 
 
 class Function(NamedTuple):
-    """What a function takes and gives."""
+    """The parameters and the result of a function."""
 
     params: tuple[tuple[str, Type], ...]
     result: Type | None
 
 
 class Interface(NamedTuple):
-    """What an instance holds, without types of values."""
+    """The contents of an instance, without value types."""
 
     functions: dict[str, Function]
     resources: dict[str, str | None]
@@ -124,7 +124,7 @@ def wit_functions() -> dict[str, dict[str, Function]]:
 
 
 class Reader:
-    """Reads the types of one component. Raises `ConfigurationError` where there is too much."""
+    """Reads the types of one component. Raises `ConfigurationError` if there are too many."""
 
     def __init__(self, engine: Engine, name: str) -> None:
         self._engine = engine
@@ -133,7 +133,7 @@ class Reader:
         self._resources: list[tuple[str, ResourceType]] = []
 
     def interfaces(self, items: Mapping[str, Any]) -> dict[str, Interface]:
-        """What is in the instances among some imports or exports, by their names."""
+        """Read the interfaces among imports or exports, by name."""
         found = {}
         for name, item in items.items():
             self._count(1)
@@ -143,7 +143,7 @@ class Reader:
         return found
 
     def function(self, kind: FuncType) -> Function:
-        """What a function takes and gives."""
+        """The parameters and the result of a function."""
         result = kind.result
         return Function(
             tuple((name, self._of(it, 1)) for name, it in kind.params),

@@ -1,4 +1,4 @@
-"""What calls of plugins use, told to the caller and to the operator."""
+"""The resource usage of plugin calls, for the caller and the operator."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Outcome:
 
 
 def tell(plugin: str, tenant: str, export: str, outcome: str, usage: CallUsage) -> None:
-    """One record of the log `ferro.call`, with all of that in its attributes."""
+    """Log one call with `ferro.call`, with its usage in the attributes."""
     if _log.isEnabledFor(logging.INFO):
         # `bytes` says little beside the attributes of other records.
         used = asdict(usage)

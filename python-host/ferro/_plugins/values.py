@@ -1,12 +1,12 @@
-"""The values of a component where wasmtime keeps them, and how many of them are passed.
+"""The values of a component in wasmtime's memory, and the limits on passing them.
 
 A record is a dict, a variant is the name of its case or a dict of name and payload, an enum is a
 text, an option is None or its value, a tuple and a list are lists, flags are a set, a list of bytes
-is bytes. That is the form in which the WIT's types are written as JSON, too.
+is bytes. The JSON form of the WIT's types is the same.
 
-Values are read (`lift`) and written (`lower`) by what was made of their types where the plugin was
-loaded. What wasmtime-py has for that looks at the types anew with every value, which takes a time
-that grows with the power of their depth, and cannot be stopped.
+Values are read (`lift`) and written (`lower`) by functions that are built from their types when the
+plugin is loaded. Those of wasmtime-py inspect the types again for every value, which takes time
+exponential in their depth, and cannot be interrupted.
 """
 
 from __future__ import annotations
@@ -44,24 +44,24 @@ CHUNK = 4096
 
 
 class Mismatch(Exception):
-    """A Python value is not what the type takes."""
+    """A Python value does not fit the type."""
 
 
 class Passing(Protocol):
-    """What values are passed for."""
+    """The call that values are passed for."""
 
     context: Any
     """The store's, while a function of the host runs: only there handles are passed."""
 
     def spend(self, values: int) -> None:
-        """Count values; raise where there is no more time for them."""
+        """Count values; raise an error if there is no time left for them."""
 
     def spend_text(self, size: int) -> None:
-        """Count bytes of a query's texts; raise where they are too many."""
+        """Count the bytes of a query's texts; raise an error if there are too many."""
 
 
 class Values:
-    """Some values of wasmtime's, given back at the end of a block."""
+    """Values of wasmtime, freed at the end of a block."""
 
     def __init__(self, number: int) -> None:
         # All are `false`, which owns nothing.
@@ -76,19 +76,19 @@ class Values:
 
 
 def succeed(error: Any) -> None:
-    """Raise the error that a function of wasmtime's has returned, if it has."""
+    """Raise the error that a wasmtime function returned, if any."""
     if error:
         raise WasmtimeError._from_ptr(error)
 
 
 def bytes_of(items: Any) -> memoryview:
-    """The memory of the values of a list, of which there are some."""
+    """The memory of the values of a non-empty list."""
     size = items.size * SIZE
     memory = (ctypes.c_uint8 * size).from_address(ctypes.addressof(items.data.contents))
     return memoryview(memory).cast("B")
 
 
 def column(memory: Any, form: str) -> Any:
-    """What lies in each of some values."""
+    """A view of one member of each value in memory."""
     width = array(form).itemsize
     return memory.cast(form)[_OFFSET // width :: SIZE // width]

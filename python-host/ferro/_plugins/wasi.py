@@ -1,11 +1,11 @@
-"""The part of WASI that a plugin has: what the standard library of a language needs to start.
+"""The part of WASI that plugins get: what the standard library of a language needs to start.
 
-Arguments and environment are empty, standard input is closed, standard output and error become
-lines of the log `ferro.guest`. There are no files, sockets and clocks: a plugin that imports them
-is refused.
+Arguments and environment are empty, standard input is closed, and standard output and error are
+logged by `ferro.guest`. There are no files, sockets and clocks: a plugin that imports them is
+rejected.
 
-wasmtime has all of this, too, but gives each stream that a guest asks for a task and a buffer that
-no limit of the guest knows of.
+wasmtime provides all of this too, but allocates a task and a buffer for each stream that a guest
+requests, outside the guest's limits.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _PERMIT = 64 * 1024
 
 
 class Fault(Exception):
-    """What a guest may not do: its call ends."""
+    """A violation by the guest that ends its call."""
 
 
 class Output:
-    """What a guest writes in one call, up to a number of bytes; the rest is dropped."""
+    """The output of a guest in one call, up to a number of bytes; the rest is dropped."""
 
     def __init__(self, plugin: str, tenant: str, budget: int) -> None:
         self._extra = {"plugin": plugin, "tenant": tenant}
@@ -44,14 +44,14 @@ class Output:
         self._pending = {"stdout": b"", "stderr": b""}
 
     def close(self) -> None:
-        """Log what was not ended by a new line."""
+        """Log the last line, if it does not end with a newline."""
         for stream, rest in self._pending.items():
             if rest:
                 self._line(stream, rest)
         self._pending.clear()
 
     def write(self, stream: str, written: bytes) -> None:
-        """Log the lines that end in what was written, as far as there is room for it."""
+        """Log the completed lines, within the limit."""
         within = self._within_budget(written)
         if len(within) < len(written) and not self._told:
             self._told = True
@@ -85,13 +85,13 @@ class Output:
 
 
 class _Stream:
-    """A stream of a guest: closed, or one of those that the log has."""
+    """A stream of a guest: closed, or one that is logged."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resource is held."""
 
 
 def _stream(name: str) -> Callable[[GuestCall], int]:

@@ -1,4 +1,4 @@
-"""Aggregates: one value of all the rows of a query."""
+"""Aggregates: one value computed over all rows of a query."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ALL_ROWS = _COUNTED - {"limit", "offset", "distinct", "distinct_on", "group_by"
 
 
 async def count_of(spec: QuerySpec) -> int:
-    """How many rows there are."""
+    """The number of rows."""
     count: int = await _counted(spec, "count")
     return count
 

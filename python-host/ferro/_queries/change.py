@@ -1,4 +1,4 @@
-"""Changes of all the rows of a query, by one statement."""
+"""Updates and deletes of all rows of a query, by one statement."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _CHANGED = frozenset({"using", "where", "order_by", "limit", "offset"})
 
 
 async def update_rows(spec: QuerySpec, values: dict[str, Any]) -> int:
-    """Change the rows of a query; how many."""
+    """Update the rows of a query; return their number."""
     statement, bound = _update(spec, values, None)
     return await runner_for(spec.using)[1].execute(statement, bound)
 
 
 async def update_rows_returning(spec: QuerySpec, values: dict[str, Any]) -> list[Any]:
-    """Change the rows of a query; the rows as they are then."""
+    """Update the rows of a query; return them as they are afterwards."""
     table = spec.table
     statement, bound = _update(spec, values, table.names)
     label, runner = runner_for(spec.using)
@@ -36,13 +36,13 @@ async def update_rows_returning(spec: QuerySpec, values: dict[str, Any]) -> list
 
 
 async def delete_rows(spec: QuerySpec) -> int:
-    """Delete the rows of a query; how many."""
+    """Delete the rows of a query; return their number."""
     statement, bound = _delete(spec, None)
     return await runner_for(spec.using)[1].execute(statement, bound)
 
 
 async def delete_rows_returning(spec: QuerySpec) -> list[Any]:
-    """Delete the rows of a query; the rows as they were."""
+    """Delete the rows of a query; return them as they were."""
     table = spec.table
     statement, bound = _delete(spec, table.names)
     label, runner = runner_for(spec.using)
@@ -71,6 +71,6 @@ def _delete(spec: QuerySpec, returning: tuple[str, ...] | None) -> tuple[Query, 
 
 
 def _rows_of(spec: QuerySpec) -> tuple[Shape, tuple[Any, ...]]:
-    """The rows that are written. Without a limit all are, and the core takes no order then."""
+    """The rows to write. Without a limit these are all, and the core accepts no order then."""
     is_limited = spec.limit is not None or spec.offset is not None
     return selection(spec if is_limited else without_order(spec))

@@ -1,4 +1,4 @@
-"""Queries that are combined to one: `union`, `union_all`, `intersect` and `except_`."""
+"""Combined queries: `union`, `union_all`, `intersect` and `except_`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _COMBINED = ALL_PARTS - LOCKS - {"include", "with_values"}
 
 
 class CombinedSelect(Query[T, "CombinedSelect[T]"]):
-    """Several queries as one, as `union` makes it: an order, a limit and an offset are of all rows.
+    """Several queries combined, as by `union`; order, limit and offset apply to all rows.
 
-    What else is asked is asked of each of them, or of `query.cte().select()`.
+    Everything else belongs in each of the queries, or in `query.cte().select()`.
 
     Example:
         >>> import ferro
@@ -65,7 +65,7 @@ class CombinedSelect(Query[T, "CombinedSelect[T]"]):
 def combined(
     query: Query[T, Any], method: str, others: tuple[Query[T, Any], ...]
 ) -> CombinedSelect[T]:
-    """A query and others as one."""
+    """Combine a query with others."""
     spec = query._spec
     hint = ", and add it afterwards, for all rows" if isinstance(spec.distinct, bool) else ""
     refuse(spec, method, "combines all rows of the first query", _FIRST, hint)
@@ -91,7 +91,7 @@ def _combination(first: QuerySpec, others: tuple[tuple[str, QuerySpec], ...]) ->
 
 
 def of_values(spec: QuerySpec, *names: str) -> QuerySpec:
-    """A query as one of values: of some fields or of all, if it asks for whole rows."""
+    """Make a query of rows one of values: of some fields, or of all of them."""
     if spec.outputs is not None:
         return spec
     if spec.combined is None:
@@ -107,7 +107,7 @@ def _outputs_of(table: Table, names: tuple[str, ...]) -> Outputs:
 
 
 def _check(query: Query[Any, Any], method: str, other: object) -> None:
-    """Refuse what cannot be combined with a query."""
+    """Reject what cannot be combined with a query."""
     if not isinstance(other, Query):
         raise InvalidQuery(f"`{method}` takes queries, such as `User.where(…)`, not `{other!r}`")
     one, two = query._spec, other._spec
@@ -129,7 +129,7 @@ def _check(query: Query[Any, Any], method: str, other: object) -> None:
 
 
 def check_alike(method: str, outputs: Outputs, others: Outputs) -> None:
-    """Refuse values of other types, or another number of them."""
+    """Reject values of other types, or another number of them."""
     if len(outputs) != len(others):
         raise InvalidQuery(
             f"`{method}`: combined queries must have the same number of values, not "
@@ -145,7 +145,8 @@ def check_alike(method: str, outputs: Outputs, others: Outputs) -> None:
 
 
 def in_common(own: tuple[str, Value], *others: tuple[str, Value]) -> tuple[str, Value]:
-    """A value of all queries, by its name in the first: a member of an enum if it is in each."""
+    """A value of all queries, by its name in the first; an enum's if it is so in each query.
+    """
     name, value = own
     if all(value._column_with(it) for _, it in others):
         return own

@@ -1,4 +1,4 @@
-"""Common tables: queries under a name, whose rows other queries read and join."""
+"""Common tables: named queries, whose rows other queries read and join."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _ROWS = ALL_PARTS - LOCKS - {"include"}
 
 
 class CommonTable:
-    """A query under a name, whose rows other queries read and join: made by `Select.cte`.
+    """A named query, whose rows other queries read and join; created by `Select.cte`.
 
-    `c` has its fields, which are the values that the query asks for.
+    `c` holds its fields, which are the values that the query selects.
 
     Example:
         >>> import ferro
@@ -69,24 +69,24 @@ class CommonTable:
 
     @property
     def c(self) -> Any:
-        """Its fields, in a query that reads or joins it: `totals.c.amount`."""
+        """The fields, for queries that read or join the table: `totals.c.amount`."""
         return Fields(self._table)
 
     def select(self, /, *fields: Given, **computed: Given) -> CommonTableSelect[dict[str, Any]]:
-        """A query of all rows, as dicts of all fields, or of some values: see `Select.values`."""
+        """Query all rows, as dicts of all fields, or of some values: see `Select.values`."""
         spec = QuerySpec(self._table, self._using).with_(given=self._values)
         query: CommonTableSelect[Any] = CommonTableSelect(spec)
         return query.values(*fields, **computed)
 
     def where(self, /, *conditions: Condition, **equals: Any) -> CommonTableSelect[dict[str, Any]]:
-        """A query of the rows for which conditions hold: see `Select.where`."""
+        """Query the rows that satisfy all conditions: see `Select.where`."""
         return self.select().where(*conditions, **equals)
 
 
 class CommonTableSelect(TableQuery[T, "CommonTableSelect[T]"]):
-    """A query that reads common tables: their rows are its own, or stand beside them.
+    """A query that reads or joins common tables.
 
-    `join` makes it, and the methods of a `CommonTable`.
+    Created by `join`, and by the methods of a `CommonTable`.
 
     Example:
         >>> import ferro
@@ -129,7 +129,7 @@ class CommonTableSelect(TableQuery[T, "CommonTableSelect[T]"]):
 
 
 def joined(query: TableQuery[T, Any], table: object, on: Any) -> CommonTableSelect[T]:
-    """A query with the rows of a common table beside its own."""
+    """Join a common table to a query."""
     if not isinstance(table, CommonTable):
         raise InvalidQuery(
             f"`join` takes a common table, made by `query.cte()`, not `{table!r}`: cross a "
@@ -193,13 +193,13 @@ def common_table(
 
 
 def _rows_alone(spec: QuerySpec) -> QuerySpec:
-    """A query of values: all of them, if it asks for none."""
+    """A query of values; of all fields, if it selects none."""
     refuse(spec, "cte", "holds values of the rows of a query, and only reads them", _ROWS)
     return of_values(spec)
 
 
 def _check_using(method: str, using: Using, spec: QuerySpec) -> None:
-    """Refuse what runs elsewhere than a query."""
+    """Reject a query that would run on another connection."""
     if using is not None and using != spec.using:
         raise InvalidQuery(
             f"`{method}`: a common table is part of the query that reads it: call `using` with "

@@ -1,4 +1,4 @@
-"""Queries for computed values: `values`, of each row or, with `group_by`, of each group."""
+"""Queries for values: `values`, of each row or, with `group_by`, of each group."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BESIDE_ROWS = ALL_PARTS - {"group_by", "having"}
 
 
 def output_of(table: Table, field: Any, method: str = "values") -> tuple[str, Value]:
-    """A value that is asked for, and its name in the result."""
+    """A selected value, and its name in the result."""
     if isinstance(field, str):
         return field, field_at(table, field)
     if isinstance(field, FieldExpression):
@@ -30,7 +30,7 @@ def output_of(table: Table, field: Any, method: str = "values") -> tuple[str, Va
 
 
 def named(table: Table, field: Any) -> tuple[str, Value]:
-    """The only value that is asked for, and a name for it."""
+    """The only selected value, and a name for it."""
     value = value_from(table, field)
     return (value._path if isinstance(value, FieldExpression) else "value"), value
 
@@ -38,13 +38,13 @@ def named(table: Table, field: Any) -> tuple[str, Value]:
 def outputs_of(
     table: Table, fields: tuple[Any, ...], computed: dict[str, Any], method: str = "values"
 ) -> Outputs:
-    """Values that are asked for, and their names."""
+    """The selected values, and their names."""
     named = [(name, value_from(table, it)) for name, it in computed.items()]
     return (*[output_of(table, it, method) for it in fields], *named)
 
 
 def computed_rows(spec: QuerySpec) -> ShapeAndValues:
-    """The shape and the values of a query whose rows are computed, or stand for groups."""
+    """The shape and the values of a query whose rows are computed, or are groups."""
     condition, having, outputs = spec.condition, spec.having, spec.outputs
     if outputs is None:
         raise InvalidQuery("groups have no instances: select values with `values`")
@@ -81,7 +81,7 @@ def computed_rows(spec: QuerySpec) -> ShapeAndValues:
 
 
 def ordering_of_rows(spec: QuerySpec) -> Ordering:
-    """The order, now that it is known what names mean."""
+    """The order, with its names resolved."""
     outputs = spec.outputs
     if outputs is not None and spec.form == "value":
         # Who asks for one computed value gives it no name.
@@ -98,14 +98,14 @@ def without_order(spec: QuerySpec) -> QuerySpec:
 
 
 def refuse_relations(spec: QuerySpec) -> None:
-    """Refuse to load relations with values, which have none."""
+    """Reject `include` with values, which have no relations."""
     if spec.outputs is not None and spec.form != "pair":
         method = "values" if spec.form == "dict" else "column"
         refuse(spec, method, "does not load relations", _VALUES)
 
 
 def distinct_of(spec: QuerySpec) -> tuple[bool | Shape, tuple[Any, ...]]:
-    """Which repeated rows are dropped, as part of the shape of a query, and its values."""
+    """How duplicate rows are dropped, as part of the shape of a query, and its values."""
     fields = spec.distinct
     if isinstance(fields, bool):
         return fields, ()
@@ -114,13 +114,13 @@ def distinct_of(spec: QuerySpec) -> tuple[bool | Shape, tuple[Any, ...]]:
 
 
 def values_as_asked(spec: QuerySpec, rows: list[dict[str, Any]]) -> list[Any]:
-    """Rows of values as they were asked for: dicts, or the only value of each."""
+    """Rows of values in the requested form: dicts, or the only value of each."""
     found = decoded(spec.outputs or (), rows)
     return [value for row in found for value in row.values()] if spec.form == "value" else found
 
 
 def decoded(outputs: Outputs, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Values of enums and of documents that have a shape, in dicts."""
+    """Decode values of enums and structured documents in dicts."""
     for name, value in outputs:
         read = value._read
         if read is not None:
@@ -131,9 +131,9 @@ def decoded(outputs: Outputs, rows: list[dict[str, Any]]) -> list[dict[str, Any]
 
 
 def _of_groups(spec: QuerySpec, shape: Shape, values: tuple[Any, ...]) -> ShapeAndValues:
-    """An expression in which what rows are grouped by is that of the group.
+    """An expression in which the values that rows are grouped by are those of the group.
 
-    Where that takes no values, the arena sees it by its shape.
+    If a value takes no parameters, the arena recognizes it by its shape.
     """
     groups = {n: it for n, it in enumerate(spec.group) if it._values}
     return _replaced(groups, shape, values) if groups else (shape, values)

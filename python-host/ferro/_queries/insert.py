@@ -1,4 +1,4 @@
-"""New rows that a query gives, by one statement."""
+"""Inserts of the rows of a query, by one statement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def insert_from(table: Table, query: Query[dict[str, Any], Any], using: Using) -> int:
-    """Insert the rows of a query, whose values are named as the fields; how many."""
+    """Insert the rows of a query, whose values have the names of fields; return their number."""
     outputs = query._spec.outputs if isinstance(query, Query) else None
     if outputs is None:
         raise InvalidQuery(

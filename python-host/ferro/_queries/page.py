@@ -1,4 +1,4 @@
-"""Pages by key: each begins behind a row, and not behind a number of rows."""
+"""Pages by key (keyset pagination): each begins after a row, not after a number of rows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PAGED = LOCKS | {"using", "where", "with_values", "order_by", "limit", "include
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """Some rows of a query, and where they stand among all of its rows.
+    """Some rows of a query, and their place among all of its rows.
 
     Example:
         >>> import ferro
@@ -70,7 +70,7 @@ async def page_of(spec: QuerySpec) -> Page[Any]:
 async def page_beyond(
     spec: QuerySpec, position: Position | str, *, backward: bool = False
 ) -> Page[Any]:
-    """The page behind a position, or the one before it."""
+    """The page after a position, or the one before it."""
     check(InvalidQuery, position=(position, Position, str))
     given = Position.parse(position) if isinstance(position, str) else position
     return await _read(spec, given, backward)
@@ -120,7 +120,7 @@ async def _read(spec: QuerySpec, position: Position | None, backward: bool) -> P
 
 
 def _check_windows(spec: QuerySpec, terms: tuple[Order, ...]) -> None:
-    """Refuse window functions: of a page they would see the rows behind the position only."""
+    """Reject window functions: on a page they would see only the rows after the position."""
     asked = [name for name, it in spec.outputs or () if stands_in(it._shape, ("window",))]
     if not asked and any(stands_in(it.value._shape, ("window",)) for it in terms):
         asked = ["order_by"]
@@ -133,21 +133,21 @@ def _check_windows(spec: QuerySpec, terms: tuple[Order, ...]) -> None:
 
 
 def _by_key(table: Table, terms: tuple[Order, ...]) -> tuple[Order, ...]:
-    """Terms of an order, and behind them the fields of the key that are not among them."""
+    """Terms of an order, followed by the fields of the key that are not among them."""
     known = {it.value._path for it in terms if isinstance(it.value, FieldExpression)}
     keys = [field_of(table, it.name) for it in table.keys if it.name not in known]
     return (*terms, *(it.asc() for it in keys))
 
 
 def _name_of(term: Order, names: dict[int, str]) -> str:
-    """What positions call a term: a field, or a value beside the rows, whose names are given."""
+    """The name of a term in positions: a field, or a value selected with the rows (`names`)."""
     value = term.value
     path = value._path if isinstance(value, FieldExpression) else names.get(id(value), "?")
     return _native.position_term(path, term.descending, term.nulls == "first")
 
 
 def _values_in(order: str, terms: int, position: Position) -> tuple[Any, ...]:
-    """The values of a position, one for each term of an order, if it is that of the position."""
+    """The values of a position, one for each term of the order, if the orders are the same."""
     if (position.order, len(position.values)) != (order, terms):
         raise InvalidPosition(
             f"the position is for the order `{position.order}`, but the query has the order `"
@@ -157,8 +157,8 @@ def _values_in(order: str, terms: int, position: Position) -> tuple[Any, ...]:
 
 
 def _beyond(table: Table, terms: tuple[Order, ...], values: tuple[Any, ...]) -> Expression:
-    """The condition that a row stands behind one with these values: it differs first in a term in
-    which it comes later.
+    """The condition that a row comes after one with these values: the first term in which they
+    differ decides.
     """
     same: list[Expression] = []
     beyond: list[Expression] = []
@@ -173,7 +173,7 @@ def _beyond(table: Table, terms: tuple[Order, ...], values: tuple[Any, ...]) -> 
 
 
 def _later(table: Table, term: Order, value: Any) -> Expression | None:
-    """The condition that a row comes later than a value in one term; None if no row does."""
+    """The condition that a row comes after a value in one term; None if no row does."""
     field = term.value
     if value is None:
         return None if term.nulls == "last" else field.is_not_null()

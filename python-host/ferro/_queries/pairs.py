@@ -1,4 +1,4 @@
-"""Rows with values beside them, which are computed of each: `with_values`."""
+"""Rows paired with values that are computed from them: `with_values`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def outputs_beside(spec: QuerySpec, fields: tuple[Any, ...], computed: dict[str, Any]) -> Outputs:
-    """All fields of the rows of a query, and behind them the values that are asked for."""
+    """All fields of the rows of a query, followed by the selected values."""
     table = spec.table
     if spec.outputs is not None:
         raise InvalidQuery(
@@ -42,12 +42,12 @@ def outputs_beside(spec: QuerySpec, fields: tuple[Any, ...], computed: dict[str,
 
 
 def fields_of(table: Table) -> Outputs:
-    """All fields of a table, in the order in which instances are made of them."""
+    """All fields of a table, in the order in which instances are built from them."""
     return tuple([(name, field_of(table, name)) for name in table.columns])
 
 
 def pairs_of(spec: QuerySpec, rows: list[Any], beside: list[tuple[Any, ...]]) -> list[Any]:
-    """Rows with the values that were read beside them, as dicts."""
+    """Rows with the values that were read with them, as dicts."""
     outputs = (spec.outputs or ())[len(spec.table.columns) :]
     names = [name for name, _ in outputs]
     # What follows, in pages, is what they are ordered by.

@@ -1,4 +1,4 @@
-"""Places in the order of a query, as values and as text."""
+"""Positions in the order of a query, as values and as text."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from ..exceptions import InvalidPosition, InvalidQuery
 
 
 class Position:
-    """The place of a row in the order of a query: where `page_after` and `page_before` go on.
+    """The position of a row in the order of a query, from which `page_after` and `page_before`
+    continue.
 
-    As text, `str(position)`, it has digits and the letters `a` to `f` only, so that it can stand in
-    a URL; both methods take that as well. It holds the order, and the values that the row has in
-    it: whoever sees it can read them. The SDK for Rust writes and reads the same text.
+    As text, `str(position)`, it consists of digits and the letters `a` to `f`, so that it fits in a
+    URL; both methods take this text as well. It contains the order and the row's values in it, in
+    readable form. The Rust SDK writes and reads the same text.
 
     Example:
         >>> import ferro
@@ -36,7 +37,7 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> Position:
-        """The position of a text; `InvalidPosition` if it is none."""
+        """Parse a position; raises `InvalidPosition` if the text is not one."""
         check(InvalidQuery, text=(text, str))
         try:
             return cls(*_native.position_parts(text))

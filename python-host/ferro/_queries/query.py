@@ -1,4 +1,4 @@
-"""Queries: what all of them have, whatever their rows are made of."""
+"""Queries: what all of them have in common."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class Query(AbstractQuery, Generic[T, Q]):
-    """A query of rows, `T` as they come. `Q` is what its methods give: a query of the same kind.
+    """A query of rows of type `T`. Its methods return a query of the same kind, `Q`.
 
-    It never changes. Awaiting it is the same as awaiting `all()`; of a relation whose rows are
-    loaded, those come.
+    A query is immutable. Awaiting it is the same as awaiting `all()`, except that a relation whose
+    rows are loaded returns those.
     """
 
     __slots__ = ("_spec",)
@@ -43,34 +43,34 @@ class Query(AbstractQuery, Generic[T, Q]):
         return f"<{type(self).__name__} of {self._spec.table.label}>"
 
     def _of(self, spec: QuerySpec) -> Q:
-        """A query of the same kind that asks for something else."""
+        """A query of the same kind with another spec."""
         other: Any = object.__new__(type(self))
         other._spec = spec
         made: Q = other
         return made
 
     def order_by(self, *terms: Given) -> Q:
-        """In an order: `"name"`, `"-age"`, `"author.name"`, `User.age.desc()`. Replaces a former
-        one. A name is that of a value that is asked for, if there is one, else of a field.
+        """Order the rows: `"name"`, `"-age"`, `"author.name"`, `User.age.desc()`. Replaces an
+        earlier order. A name refers to a selected value, if there is one, otherwise to a field.
 
-        Nulls come last, unless `nulls="first"` is asked of `asc` or `desc`.
+        Nulls come last, unless `asc` or `desc` has `nulls="first"`.
         """
         spec = self._spec
         return self._of(spec.with_(order=tuple([term_of(spec.table, it) for it in terms])))
 
     def limit(self, count: int) -> Q:
-        """At most so many rows; with 0 none. Rows that tie in the order go by their key."""
+        """Return at most `count` rows; 0 returns none. Ties in the order are ordered by key."""
         return self._of(self._spec.with_(limit=counted("limit", count)))
 
     def offset(self, count: int) -> Q:
-        """Without the first so many rows."""
+        """Skip the first `count` rows."""
         return self._of(self._spec.with_(offset=counted("offset", count)))
 
     def include(self, /, *relations: str, **chosen: Query[Any, Any]) -> Q:
         """Load relations with the rows: `include("author", "comments.author")`.
 
-        One more query for each relation, however many rows. A query as the value says which of the
-        related rows, and in which order; its limit and offset are for each of the rows:
+        Each relation takes one more query, however many rows there are. A query as the value
+        selects and orders the related rows; its limit and offset apply to each of the parent rows:
         `include(comments=Comment.where(hidden=False).order_by("-id").limit(3))`.
         """
         from .._relations.include import added
@@ -80,31 +80,32 @@ class Query(AbstractQuery, Generic[T, Q]):
         return self._of(spec.with_(includes=includes))
 
     def using(self, connection: str | Transaction) -> Q:
-        """The same on a connection, or in a transaction that was passed to this task."""
+        """Run on a connection, or in a transaction that was passed to this task."""
         check_using(connection)
         spec = self._spec
         other = QuerySpec(spec.table, connection) if spec.plain else spec.with_(using=connection)
         return self._of(other)
 
     def union(self, *others: Query[T, Any]) -> CombinedSelect[T]:
-        """The rows of this query and of others, each once.
+        """Return the rows of this query and of others, without duplicates.
 
-        Of one model, or of values of the same types. An order, a limit and an offset that follow
-        are those of all rows; the others may have their own, and what else is asked is asked of
-        each query: `User.where(age=18).union(User.where(name="Ada")).order_by("name")`.
+        The queries are of one model, or of values of the same types. An order, a limit and an
+        offset set afterwards apply to all rows; the other queries can have their own, the first
+        cannot. Set everything else on each query:
+        `User.where(age=18).union(User.where(name="Ada")).order_by("name")`.
         """
         return self._combined("union", others)
 
     def union_all(self, *others: Query[T, Any]) -> CombinedSelect[T]:
-        """The rows of this query and of others, repeated ones too; see `union`."""
+        """Return the rows of this query and of others, with duplicates; see `union`."""
         return self._combined("union_all", others)
 
     def intersect(self, *others: Query[T, Any]) -> CombinedSelect[T]:
-        """The rows that this query and others have in common, each once; see `union`."""
+        """Return the rows that all queries have in common, without duplicates; see `union`."""
         return self._combined("intersect", others)
 
     def except_(self, *others: Query[T, Any]) -> CombinedSelect[T]:
-        """The rows of this query that others do not have, each once; see `union`."""
+        """Return the rows of this query that no other has, without duplicates; see `union`."""
         return self._combined("except_", others)
 
     def _combined(self, method: str, others: tuple[Query[T, Any], ...]) -> CombinedSelect[T]:
@@ -119,11 +120,11 @@ class Query(AbstractQuery, Generic[T, Q]):
         recursive: Callable[[CommonTable], Query[Any, Any]] | None = None,
         union_all: bool = False,
     ) -> CommonTable:
-        """A common table: others read the rows of this query as those of a table.
+        """Make this query a common table (CTE), which other queries read like a table.
 
-        With `recursive` it reads itself: a function of the table gives the query of further rows
-        for those that were found last, until it finds none that is not there already. With
-        `union_all` it adds those again, and ends when it finds none. The query has joins,
+        With `recursive` it reads itself: a function of the table returns the query that finds
+        further rows from those found last, until it finds no new ones. With `union_all` duplicates
+        are added too, and it ends when it finds no rows. The recursive query can have joins,
         conditions and values.
 
         Example:
@@ -148,18 +149,18 @@ class Query(AbstractQuery, Generic[T, Q]):
         return self.all().__await__()
 
     async def all(self) -> list[T]:
-        """All rows."""
+        """Return all rows."""
         return await read(self._spec)
 
     async def first(self) -> T | None:
-        """The first row, by the key if no order was asked, of groups by what they are grouped by;
-        None if there is none.
+        """Return the first row, or None. Without an order, rows are ordered by key, and groups by
+        the fields that they are grouped by.
         """
         rows = await read(first_of(self._spec))
         return rows[0] if rows else None
 
     async def one(self) -> T:
-        """The only row; raises `DoesNotExist` or `MultipleObjectsReturned` otherwise."""
+        """Return the only row; raises `DoesNotExist` or `MultipleObjectsReturned` otherwise."""
         spec = self._spec
         rows = await read(spec.at_most(2))
         if not rows:
@@ -167,7 +168,7 @@ class Query(AbstractQuery, Generic[T, Q]):
         return self._only(rows)
 
     async def one_or_none(self) -> T | None:
-        """The only row, or None; raises `MultipleObjectsReturned` if there are several."""
+        """Return the only row, or None; raises `MultipleObjectsReturned` if there are several."""
         rows = await read(self._spec.at_most(2))
         return self._only(rows) if rows else None
 
@@ -178,32 +179,33 @@ class Query(AbstractQuery, Generic[T, Q]):
         return rows[0]
 
     async def count(self) -> int:
-        """How many rows `all` would return."""
+        """Return the number of rows that `all` would return."""
         return await count_of(self._spec)
 
     async def exists(self) -> bool:
-        """Whether `all` would return any row."""
+        """Return whether `all` would return any row."""
         return await is_there(self._spec)
 
     def stream(self, batch: int = 1_000) -> AsyncGenerator[T, None]:
-        """The rows one after the other, read from the database by batches of so many.
+        """Stream the rows, reading `batch` rows at a time from the database.
 
-        Until the loop ends, it holds a connection, or the transaction that it runs in. Leaving the
-        loop early gives it back once the iterator is closed: `contextlib.aclosing` does so at once.
+        It holds a connection, or the transaction that it runs in, until the loop ends. After
+        leaving the loop early, it is released when the iterator is closed: `contextlib.aclosing`
+        does so at once.
         """
         return stream_of(self._spec, batch)
 
     def sql(self) -> tuple[str, tuple[Any, ...]]:
-        """The statement that `all` runs, and what it binds to the placeholders.
+        """Return the SQL statement that `all` runs, and the values of its placeholders.
 
-        It is written for the dialect of the query's connection. Raises `UnsupportedError` in a
-        `ferro.scope`, whose values it would have to show.
+        It is in the dialect of the query's connection. Raises `UnsupportedError` in a
+        `ferro.scope`, whose filter values it would reveal.
         """
         spec = self._spec
         return runner_for(spec.using)[1].sql(*prepared(spec))
 
     async def explain(self) -> str:
-        """How the database means to run the query, in its own words."""
+        """Return the database's plan for the query, in its own format."""
         spec = self._spec
         rows = await runner_for(spec.using)[1].explain(*prepared(spec))
         return "\n".join(str(list(row.values())[-1]) for row in rows)

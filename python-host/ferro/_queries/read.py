@@ -22,8 +22,8 @@ async def read(spec: QuerySpec) -> list[Any]:
 
 
 async def read_with(spec: QuerySpec, field: str | None) -> tuple[list[Any], list[Any]]:
-    """All rows, and what the database has in a field of each: objects of a session may have
-    changed there.
+    """Return all rows, and the stored value of a field of each: objects of a session may have an
+    unsaved one.
     """
     check_lock(spec)
     query, values = prepared(spec)
@@ -39,7 +39,7 @@ async def read_with(spec: QuerySpec, field: str | None) -> tuple[list[Any], list
 
 
 async def as_objects(spec: QuerySpec, label: str, read: list[Any]) -> list[Any]:
-    """Rows that were read as the objects of the session, with the relations to load."""
+    """Merge read rows into the objects of the session, and load their relations."""
     rows = merge(label, spec.table, read)
     if spec.includes:
         from .._relations.include import load
@@ -49,7 +49,7 @@ async def as_objects(spec: QuerySpec, label: str, read: list[Any]) -> list[Any]:
 
 
 def check_lock(spec: QuerySpec) -> None:
-    """Refuse to lock rows where nothing says until when."""
+    """Reject a lock on rows outside a transaction, where it has no end."""
     if spec.lock is not None and block(spec.using) is None:
         raise TransactionError(
             f"`for_{spec.lock[0]}` locks rows until the transaction ends, but there is none: "

@@ -1,4 +1,4 @@
-"""Queries of the rows of a model, which may be changed and read by pages, too."""
+"""Queries of a model's rows, which can also be updated, deleted and read in pages."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 class Select(TableQuery[T, "Select[T]"]):
-    """A query of a model's rows. It never changes: every method returns another one.
+    """A query of a model's rows. It is immutable: every method returns another query.
 
-    Awaiting it is the same as awaiting `all()`; of a relation whose rows are loaded, those come.
+    Awaiting it is the same as awaiting `all()`, except that a relation whose rows are loaded
+    returns those.
 
     Example:
         >>> import ferro
@@ -49,39 +50,40 @@ class Select(TableQuery[T, "Select[T]"]):
         ) -> Select[tuple[T, dict[str, Any]]]: ...
 
     async def page(self) -> Page[T]:
-        """The first page: as many rows as `limit` says, in the order of the query.
+        """Return the first page: `limit` rows, in the order of the query.
 
-        Its `end` is where `page_after` goes on. A page behind another one costs the same wherever
-        it is, and misses or repeats no row if others are inserted or deleted meanwhile. Rows that
-        tie in the order go by their key.
+        `page_after` continues from its `end`. Each page costs the same, however far it is from the
+        start, and no row is missed or repeated if others are inserted or deleted meanwhile. Ties in
+        the order are ordered by key.
         """
         return await page_of(self._spec)
 
     async def page_after(self, position: Position | str) -> Page[T]:
-        """The page behind a row of the same query in the same order."""
+        """Return the page after a row of the same query in the same order."""
         return await page_beyond(self._spec, position)
 
     async def page_before(self, position: Position | str) -> Page[T]:
-        """The page that ends before a row of the same query in the same order."""
+        """Return the page that ends before a row of the same query in the same order."""
         return await page_beyond(self._spec, position, backward=True)
 
     async def update(self, /, **values: Given) -> int:
-        """Change exactly the rows of this query; how many. No instance in memory changes.
+        """Update exactly the rows of this query; return their number. Instances do not change.
 
-        A value is one for every row, or computed from each: `update(views=lambda p: p.views + 1)`.
+        A value is the same for every row, or computed from each: `update(views=lambda p: p.views +
+        1)`.
         """
         return await update_rows(self._spec, values)
 
     async def delete(self) -> int:
-        """Delete exactly the rows of this query; how many."""
+        """Delete exactly the rows of this query; return their number."""
         return await delete_rows(self._spec)
 
     async def update_returning(self, /, **values: Given) -> list[T]:
-        """As `update`; the rows as they are afterwards, in no order."""
+        """Like `update`, but return the rows as they are afterwards, in no particular order."""
         return await update_rows_returning(self._spec, values)
 
     async def delete_returning(self) -> list[T]:
-        """As `delete`; the rows as they were, in no order. The instances are new ones then, as
-        after `delete` of an instance.
+        """Like `delete`, but return the rows as they were, in no particular order. The instances
+        are new, as after `delete` of an instance.
         """
         return await delete_rows_returning(self._spec)

@@ -1,4 +1,4 @@
-"""The rows of a query as a shape, which the core compiles, and the values that it takes."""
+"""The rows of a query as a shape, which the core compiles, and its values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def prepared(spec: QuerySpec, statement: str = "select") -> tuple[Query, tuple[A
 
 
 def selection(spec: QuerySpec) -> ShapeAndValues:
-    """The rows that a query asks for."""
+    """The rows that a query selects."""
     if spec.combined is not None:
         return _combined(spec, spec.combined)
     if spec.outputs is not None or spec.group or spec.having is not None:
@@ -67,7 +67,7 @@ def _whole_rows(spec: QuerySpec) -> ShapeAndValues:
 
 
 def _combined(spec: QuerySpec, combined: Combination) -> ShapeAndValues:
-    """The order, the limit and the offset are those of all rows."""
+    """The order, the limit and the offset apply to all rows."""
     refuse_relations(spec)
     first = combined.first.with_(order=spec.order, limit=spec.limit, offset=spec.offset)
     shape, values = selection(first)

@@ -1,4 +1,4 @@
-"""What a query asks for, as data: each query holds one `QuerySpec`, and operations take it."""
+"""The specification of a query as data: each query holds a `QuerySpec`, and operations take it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Form = Literal["dict", "value", "pair"]
 
 
 class Join(NamedTuple):
-    """A common table whose rows stand beside those of a query."""
+    """A common table that is joined to a query."""
 
     table: Derived
     values: tuple[Any, ...]
@@ -31,14 +31,14 @@ class Join(NamedTuple):
 
 
 class Combination(NamedTuple):
-    """Queries that are one: the first, and how each of the others is combined with it."""
+    """Combined queries: the first, and how each of the others is combined with it."""
 
     first: QuerySpec
     others: tuple[tuple[str, QuerySpec], ...]
 
 
 class QuerySpec:
-    """What a query asks for. It never changes: `with_` makes another one."""
+    """The specification of a query. It is immutable: `with_` returns another one."""
 
     __slots__ = (
         "combined",
@@ -88,7 +88,7 @@ class QuerySpec:
         of each of them."""
 
     def with_(self, **changes: Any) -> QuerySpec:
-        """Another one, in which some of it is different."""
+        """A copy with some parts changed."""
         # Every query passes here a few times: a loop over the slots would take thrice as long.
         other: Any = object.__new__(QuerySpec)
         other.plain = False
@@ -114,23 +114,23 @@ class QuerySpec:
         return made
 
     def where(self, *conditions: Expression) -> QuerySpec:
-        """Only the rows for which some more conditions hold."""
+        """Add conditions."""
         condition = self.condition
         for it in conditions:
             condition = it if condition is None else condition & it
         return self.with_(condition=condition)
 
     def at_most(self, count: int) -> QuerySpec:
-        """No more rows than so many."""
+        """Limit the number of rows, without raising an existing limit."""
         return self.with_(limit=count if self.limit is None else min(count, self.limit))
 
     def reads(self, table: Table) -> bool:
-        """Whether the rows of a table are among those that it sees."""
+        """Whether the query reads the rows of a table."""
         return self.table is table or any(it.table is table for it in self.joins)
 
 
 def all_rows(table: Table, using: Using = None) -> QuerySpec:
-    """A query that asks for nothing: one object for all who ask it of the default connection."""
+    """A query of all rows; one shared object for the default connection."""
     if using is not None:
         return QuerySpec(table, using)
     spec = table.all_rows
@@ -167,10 +167,11 @@ LOCKS = frozenset({"for_update", "for_share"})
 def refuse(
     spec: QuerySpec, operation: str, why: str, takes: frozenset[str], hint: str = ""
 ) -> None:
-    """Fail if a query asks for more than an operation takes: nothing is left out silently.
+    """Raise an error if a query has parts that an operation does not support; none is ignored
+    silently.
 
-    An operation takes what it does, and what makes no difference to it, such as the order of rows
-    that are counted.
+    An operation also accepts parts that make no difference to it, such as the order of rows that
+    are counted.
     """
     asked = [name for name, is_asked in _other_parts(takes) if is_asked(spec)]
     if asked:

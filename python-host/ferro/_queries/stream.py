@@ -1,4 +1,4 @@
-"""Rows of a query, or of SQL text, one after the other, read from the database by batches."""
+"""Streams of the rows of a query or SQL text, read from the database in batches."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _STREAMED = ALL_PARTS - {"include"}
 
 
 def stream_of(spec: QuerySpec, batch: int) -> AsyncGenerator[Any, None]:
-    """The rows of a query, read by batches of so many."""
+    """Stream the rows of a query, `batch` rows at a time."""
 
     def begin() -> tuple[str, Awaitable[RowCursor]]:
         refuse(spec, "stream", "only loads the rows", _STREAMED)
@@ -54,7 +54,7 @@ def stream_of(spec: QuerySpec, batch: int) -> AsyncGenerator[Any, None]:
 def stream_of_sql(
     table: Table, sql: str, arguments: tuple[Any, ...], using: Using, batch: int
 ) -> AsyncGenerator[Any, None]:
-    """The rows of SQL text as instances, read by batches of so many."""
+    """Stream the rows of SQL text as instances, `batch` rows at a time."""
 
     def begin() -> tuple[str, Awaitable[RowCursor]]:
         label, runner = sql_session(sql, arguments, using)
@@ -69,7 +69,7 @@ async def _stream(
     begin: Callable[[], tuple[str, Awaitable[RowCursor]]],
     made: Callable[[str, Any], list[Any]],
 ) -> AsyncGenerator[Any, None]:
-    """What is made of the rows of a cursor, which nothing asks for before the first row is."""
+    """Stream what `made` makes of a cursor's rows; the cursor opens when the first row is read."""
     if counted("batch", batch) == 0:
         raise ValueOutOfRange("`batch` takes an int of at least 1")
     label, opening = begin()

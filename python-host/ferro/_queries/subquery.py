@@ -1,4 +1,4 @@
-"""Queries inside of queries: as a value, as a list of values, and asked for a row."""
+"""Subqueries: as a value, as a list of values, and as a test for rows."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _INSIDE = ALL_PARTS - LOCKS - {"using", "include"}
 
 
 def exists(query: Query[Any, Any]) -> Expression:
-    """Whether a query has a row, as a condition. `ferro.outer` names the row around it.
+    """Whether a query has a row, as a condition. `ferro.outer` refers to the enclosing row.
 
-    For the rows of a relation there is `any`.
+    For the rows of a relation, use `any`.
 
     Example:
         >>> import ferro
@@ -66,8 +66,8 @@ def subquery(query: Query[Any, Any]) -> Value:
 
 
 def outer(field: Any) -> Value:
-    """A field of the row around: in a query that is part of another one, or in a condition of
-    `any`, `none` or `all`. `outer(outer(field))` is one of the row around that.
+    """A field of the enclosing row: in a subquery, or in a condition of `any`, `none` or `all`.
+    `outer(outer(field))` is a field of the row around that.
 
     Example:
         >>> import ferro
@@ -100,7 +100,7 @@ def is_in(value: Value, query: Query[Any, Any]) -> Expression:
 
 
 def keys_of(query: Query[Any, Any], relation: Relationship) -> Query[Any, Any]:
-    """The keys of the rows of a query, or those that it asks for itself."""
+    """The keys of the rows of a query, or the ones that it selects itself."""
     if query._spec.outputs is not None:
         return query
     if query._spec.table is not relation.target:
@@ -112,7 +112,7 @@ def keys_of(query: Query[Any, Any], relation: Relationship) -> Query[Any, Any]:
 
 
 def inner(name: str, query: object) -> ShapeAndValues:
-    """The shape and the values of a query that is part of another one."""
+    """The shape and the values of a subquery."""
     if not isinstance(query, Query):
         raise InvalidQuery(f"`{name}` takes a query, such as `User.where(…)`, not `{query!r}`")
     return _inside(name, query._spec)
@@ -132,7 +132,7 @@ def _inside(name: str, spec: QuerySpec) -> ShapeAndValues:
 
 
 def _only_value(name: str, query: object) -> Value:
-    """What a query of one value asks of each row."""
+    """The only value that a query selects."""
     outputs = query._spec.outputs if isinstance(query, Query) else None
     if outputs is None or len(outputs) != 1:
         raise InvalidQuery(

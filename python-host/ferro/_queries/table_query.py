@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 
 class TableQuery(Query[T, Q]):
-    """A query whose rows are those of a table, or stand for groups of them."""
+    """A query whose rows are those of a table, or groups of them."""
 
     __slots__ = ()
 
     def where(self, /, *conditions: Condition, **equals: Any) -> Q:
-        """Only rows for which all conditions hold, besides those asked before.
+        """Keep the rows that satisfy all conditions, in addition to earlier ones.
 
         A condition is an expression (`User.age >= 18`), a function of the model's fields
         (`lambda u: u.age >= 18`), or `field=value`.
@@ -48,37 +48,37 @@ class TableQuery(Query[T, Q]):
     def join(
         self, table: CommonTable, on: Expression | bool | Callable[[Any, Any], Any]
     ) -> CommonTableSelect[T]:
-        """The rows of a common table beside these: a row comes once for each that fits it.
+        """Join a common table: each row is returned once for every matching row of the table.
 
-        Which fit is a condition, or a function of the fields of both: `Author.select().join(totals,
-        lambda author, t: author.id == t.author_id)`. Other parts name the table's as
-        `totals.c.author_id`.
+        `on` is a condition, or a function of the fields of both: `Author.select().join(totals,
+        lambda author, t: author.id == t.author_id)`. Other parts of the query refer to the table's
+        fields as `totals.c.author_id`.
         """
         from .common import joined
 
         return joined(self, table, on)
 
     def distinct(self) -> Q:
-        """Rows that are alike in all that is asked for come once."""
+        """Drop rows that are equal in all selected values."""
         return self._of(self._spec.with_(distinct=True))
 
     def distinct_on(self, field: Given, /, *fields: Given) -> Q:
-        """Of the rows that agree in all fields, the first one in the order of the query."""
+        """Keep the first row, in the order of the query, of those that agree in all fields."""
         spec = self._spec
         agreeing = tuple([value_from(spec.table, it) for it in (field, *fields)])
         return self._of(spec.with_(distinct=agreeing))
 
     def values(self, /, *fields: Given, **computed: Given) -> Any:
-        """Some values of each row, as dicts: `values("name", length=lambda u: u.name.length())`.
+        """Select values of each row, as dicts: `values("name", length=lambda u: u.name.length())`.
 
-        A name stands for its field, also across relations: `"author.name"`. With `group_by`, each
-        row is a group: `values("country", people=ferro.count())`.
+        A name refers to a field, also across relations: `"author.name"`. With `group_by`, each row
+        is a group: `values("country", people=ferro.count())`.
         """
         table = self._spec.table
         return self._asking(outputs_of(table, fields, computed) or fields_of(table), "dict")
 
     def column(self, field: Given, /) -> Any:
-        """One value of each row, by itself and not in a dict: `column("name")`, `column(User.age)`,
+        """Select one value of each row, without a dict: `column("name")`, `column(User.age)`,
         `column(lambda u: u.name.length())`.
 
         Example:
@@ -93,9 +93,9 @@ class TableQuery(Query[T, Q]):
         return self._asking((named(self._spec.table, field),), "value")
 
     def with_values(self, /, *fields: Given, **computed: Given) -> Any:
-        """The rows, and some values of each beside it: pairs of an instance and a dict.
+        """Select values with each row: pairs of an instance and a dict.
 
-        The values are those of `values`, and an order names them as there: `Author.select()
+        Values are given as for `values`, and an order refers to them by name: `Author.select()
         .with_values(posts=Author.posts.count()).order_by("-posts")`.
         """
         return self._asking(outputs_beside(self._spec, fields, computed), "pair")
@@ -104,13 +104,13 @@ class TableQuery(Query[T, Q]):
         return self._of(self._spec.with_(outputs=outputs, form=form))
 
     def group_by(self, *fields: Given) -> Q:
-        """Rows that agree in all fields become one: `values` says what is asked of them."""
+        """Group the rows that agree in all fields; `values` selects the values of each group."""
         spec = self._spec
         group = tuple([value_from(spec.table, field) for field in fields])
         return self._of(spec.with_(group=group))
 
     def having(self, *conditions: Condition) -> Q:
-        """Only groups for which all conditions hold: `having(lambda u: u.id.count() > 3)`."""
+        """Keep the groups that satisfy all conditions: `having(lambda u: u.id.count() > 3)`."""
         spec = self._spec
         having = spec.having
         for it in conditions_of(spec.table, conditions, {}):
@@ -120,10 +120,10 @@ class TableQuery(Query[T, Q]):
     def for_update(self, *, skip_locked: bool = False, nowait: bool = False) -> Q:
         """Lock the rows until the transaction ends: others cannot change, delete or lock them.
 
-        Rows that another transaction has locked are waited for; with `skip_locked` they are left
-        out, as by the workers of a queue, and with `nowait` they raise `BusyError` at once. Outside
-        of a transaction it raises `TransactionError`. SQLite does not lock rows: there it has no
-        effect, and `transaction(immediate=True)` allows one writer at a time.
+        The query waits for rows that another transaction has locked; with `skip_locked` it skips
+        them, as workers of a queue do, and with `nowait` it raises `BusyError` at once. Outside a
+        transaction it raises `TransactionError`. SQLite does not lock rows: there it has no effect,
+        and `transaction(immediate=True)` allows one writer at a time.
 
         Example:
             >>> import ferro
@@ -140,7 +140,7 @@ class TableQuery(Query[T, Q]):
         return self._locked("update", skip_locked, nowait)
 
     def for_share(self, *, skip_locked: bool = False, nowait: bool = False) -> Q:
-        """Lock the rows until the transaction ends: others cannot change or delete them, but may
+        """Lock the rows until the transaction ends: others cannot change or delete them, but can
         also use `for_share`. Otherwise like `for_update`.
 
         Example:
@@ -162,7 +162,7 @@ class TableQuery(Query[T, Q]):
         return self._of(self._spec.with_(lock=lock))
 
     async def get(self, key: Any = ..., /, **equals: Any) -> T:
-        """The row with a key, or the only one whose fields have values.
+        """Return the row with this key, or the only row whose fields have these values.
 
         Raises `DoesNotExist` and `MultipleObjectsReturned`.
         """

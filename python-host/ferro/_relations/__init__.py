@@ -1,1 +1,1 @@
-"""Relations: as classes declare them, between tables, and what they lead to from a row."""
+"""Relations: as declared by classes, between tables, and from a row."""

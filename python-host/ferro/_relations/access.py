@@ -1,4 +1,4 @@
-"""Relations by name: what they are of a class and of a row, and what they are given."""
+"""Access to relations by name: on a class, on a row, and in assignments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def relation_of_class(model: Any, name: str) -> RelationExpression:
 
 
 def related(row: Model, name: str) -> Any:
-    """`post.author`: the row if it is loaded, or what can be awaited; `author.posts`: a query."""
+    """`post.author`: the row if it is loaded, otherwise an awaitable; `author.posts`: a query."""
     relation = table_of(type(row)).relation(name)
     if relation.many:
         return RelatedRows(row, relation)
@@ -47,7 +47,7 @@ def assign(row: Model, name: str, value: Any) -> None:
 
 
 def split_relations(model: Any, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Values with the keys in place of the rows that relations are given; and those rows."""
+    """Values with keys in place of the rows passed for relations; and those rows."""
     given = {name: values[name] for name in model.__ferro_relation_options__ if name in values}
     if not given:
         return values, given
@@ -74,7 +74,7 @@ def split_relations(model: Any, values: dict[str, Any]) -> tuple[dict[str, Any],
 
 
 def _key_given(relation: Relationship, row: Any) -> tuple[Any, ...]:
-    """The key of what a relation to one row is given: a row, what is awaited for it, or none."""
+    """The key of a value assigned to a relation to one row: a row, an awaitable for it, or none."""
     if row is None or isinstance(row, NoRow):
         return (None,) * len(relation.source_fields)
     return key_unloaded(relation, row) if isinstance(row, Unloaded) else relation.key_of(row)

@@ -1,4 +1,4 @@
-"""Relations that are loaded with the rows: one more query for each, however many rows there are."""
+"""Relations that are loaded with rows: one more query for each, however many rows there are."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Branch:
-    """A relation that is loaded, and those that are loaded with its rows."""
+    """A relation to load, and the relations to load with its rows."""
 
     relation: Relationship
     rows: QuerySpec | None
@@ -44,7 +44,7 @@ Found = tuple[list[Any], list[Any]]
 def added(
     table: Table, tree: Tree, relations: Iterable[str], chosen: dict[str, Query[Any, Any]]
 ) -> Tree:
-    """The relations to load, with more of them."""
+    """Add relations to those to load."""
     for path in relations:
         if not isinstance(path, str):
             raise InvalidQuery(
@@ -78,7 +78,7 @@ def _grown(table: Table, tree: Tree, path: list[str], rows: QuerySpec | None) ->
 
 
 async def load(table: Table, rows: list[Any], tree: Tree, using: str | Transaction) -> None:
-    """Load relations of rows, and keep with each row what it leads to."""
+    """Load relations of rows, and store the result with each row."""
     for branch in tree.values():
         if not rows:
             return
@@ -88,7 +88,7 @@ async def load(table: Table, rows: list[Any], tree: Tree, using: str | Transacti
 
 
 async def _loaded(rows: list[Any], branch: Branch, using: str | Transaction) -> list[Any]:
-    """Load a relation of rows, and keep with each what it leads to; all that was found."""
+    """Load a relation of rows, and store the result with each row; return all related rows."""
     relation = branch.relation
     (own,) = relation.source_fields
     keys = {row.__dict__[own] for row in rows} - {None}
@@ -121,14 +121,14 @@ async def _loaded(rows: list[Any], branch: Branch, using: str | Transaction) -> 
 
 
 async def _of_all(relation: Relationship, chosen: QuerySpec, keys: set[Any]) -> Found:
-    """The field of one end is equal to that of the other."""
+    """Related rows by equality of a field on each side."""
     (other,) = relation.target_fields
     condition = getattr(Fields(relation.target), other).in_(keys)
     return await read_with(chosen.where(condition), other)
 
 
 async def _of_pairs(relation: Relationship, chosen: QuerySpec, keys: set[Any]) -> Found:
-    """A table of pairs says which row belongs to which."""
+    """Related rows through a table of pairs."""
     through = relation.through
     assert through is not None, "asked before"
     (source,), (target,) = through.source_fields, through.target_fields
@@ -150,7 +150,8 @@ async def _of_pairs(relation: Relationship, chosen: QuerySpec, keys: set[Any]) -
 
 
 async def _of_each(relation: Relationship, chosen: QuerySpec, keys: set[Any]) -> Found:
-    """So many rows of each parent: the core counts them, and asks for the parents again."""
+    """Related rows with a limit per parent: the core numbers them, and reads the parents again.
+    """
     (own,) = relation.source_fields
     source, target, using = relation.source, relation.target, chosen.using
     condition = getattr(Fields(source), own).in_(keys)
@@ -175,7 +176,7 @@ async def _of_each(relation: Relationship, chosen: QuerySpec, keys: set[Any]) ->
 
 
 def _chosen(branch: Branch, using: str | Transaction) -> QuerySpec:
-    """The query of the related rows, whoever's they are."""
+    """The query of the related rows, of all parents."""
     relation = branch.relation
     rows = branch.rows
     if rows is None:

@@ -1,4 +1,4 @@
-"""What rows know of their relations: the rows that are loaded, and what stands for others."""
+"""The state of relations on rows: loaded rows, and placeholders for others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class NoRow:
-    """What a relation that leads to no row is: false, and None when it is awaited.
+    """The value of a relation that leads to no row: false, and None when awaited.
 
     Example:
         >>> import asyncio, ferro
@@ -71,8 +71,8 @@ else:
     class Loaded:
         """The type of a relation that may lead to no row, in a Pydantic model that reads rows.
 
-        `Loaded[Name | None]` is `Name | None`, for which Pydantic takes None and no `NoRow`. The
-        relation has to be loaded, as by `include`.
+        `Loaded[Name | None]` is `Name | None` with `NoRow` accepted as None, which Pydantic would
+        reject. The relation must be loaded, for example by `include`.
 
         Example:
             >>> import ferro, pydantic
@@ -95,7 +95,7 @@ else:
 
 
 class Unloaded:
-    """A row that is known by its key, and is loaded when it is awaited."""
+    """A row of which only the key is known; it is loaded when awaited."""
 
     __slots__ = ("_relation", "_row")
 
@@ -149,7 +149,7 @@ class Unloaded:
 
 
 def remember(row: Model, relation: Relationship, found: Any) -> None:
-    """Keep what a relation leads to with the row."""
+    """Store the loaded result of a relation with the row."""
     known = getattr(row, "_ferro_related", None)
     if known is None:
         known = {}
@@ -158,7 +158,7 @@ def remember(row: Model, relation: Relationship, found: Any) -> None:
 
 
 def cached(row: Model, relation: Relationship) -> Any:
-    """What a relation leads to, if it is loaded and still true; else None: no row is `NO_ROW`."""
+    """The loaded result of a relation if it is still valid, otherwise None; `NO_ROW` for no row."""
     known = getattr(row, "_ferro_related", None)
     if (
         known is None
@@ -171,7 +171,7 @@ def cached(row: Model, relation: Relationship) -> Any:
 
 
 def forget_related(row: Model, relation: Relationship) -> None:
-    """What a relation leads to has changed."""
+    """Forget the loaded result of a relation."""
     known = getattr(row, "_ferro_related", None)
     if known is not None:
         known.pop(relation.name, None)
@@ -191,7 +191,7 @@ async def load_row(row: Model, relation: Relationship) -> Any:
 
 
 def origin_of(row: Model) -> str | None:
-    """The connection that a row is from."""
+    """The connection that a row came from."""
     known = loaded(row)
     return None if known is None else known[0]
 
@@ -201,7 +201,7 @@ def own_key(row: Model, relation: Relationship) -> tuple[Any, ...]:
 
 
 def key_unloaded(relation: Relationship, other: Unloaded) -> tuple[Any, ...]:
-    """The key that a relation has to hold, to lead to the row that another one leads to."""
+    """The key that a relation must hold to lead to the same row as another one."""
     if other._relation.target is not relation.target:
         raise InvalidQuery(f"`{relation}` leads to `{relation.target.label}`, not to `{other!r}`")
     if not other._relation.holds_key:
@@ -210,7 +210,9 @@ def key_unloaded(relation: Relationship, other: Unloaded) -> tuple[Any, ...]:
 
 
 def whole_key(row: Model, relation: Relationship) -> tuple[Any, ...]:
-    """The key by which rows of the other end are found: None in it would find those of nobody."""
+    """The key by which related rows are found; rejects None, which would match rows without a
+    parent.
+    """
     key = own_key(row, relation)
     if None in key:
         raise InvalidQuery(
@@ -220,7 +222,7 @@ def whole_key(row: Model, relation: Relationship) -> tuple[Any, ...]:
 
 
 def is_key(table: Table, field: str, given: Any, key: Any) -> bool:
-    """Whether a value that is given for a field is this key."""
+    """Whether a value passed for a field equals this key."""
     if isinstance(given, Expression) or callable(given):
         return False
     try:

@@ -1,4 +1,4 @@
-"""What a relation of a row leads to: a row that can be awaited, or a query of rows."""
+"""The result of a row's relation: an awaitable row, or a query of rows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Keys = set[tuple[Any, ...]]
 
 
 class RelatedRows(Select[M]):
-    """The rows at the other end of a relation: a query of them, and the ways to change which.
+    """The rows of a relation: a query of them, with methods to change which rows belong to it.
 
     Example:
         >>> import asyncio, ferro
@@ -70,7 +70,7 @@ class RelatedRows(Select[M]):
 
     @property
     def _spec(self) -> QuerySpec:  # type: ignore[override]
-        """Made when something is asked: it takes the key of the row."""
+        """Built on use, as it needs the key of the row."""
         condition = at_other_end(self._relation, self._key())
         return QuerySpec(self._relation.target, self._using).where(condition)
 
@@ -120,14 +120,14 @@ class RelatedRows(Select[M]):
         return known
 
     def using(self, connection: str | Transaction) -> RelatedRows[M]:
-        """The same on a connection, or in a transaction that was passed to this task."""
+        """Run on a connection, or in a transaction that was passed to this task."""
         check_using(connection)
         other: RelatedRows[M] = RelatedRows(self._row, self._relation)
         other._using = connection
         return other
 
     async def create(self, /, **values: Any) -> M:
-        """Insert a row that is at the other end, and return it."""
+        """Insert a row that belongs to the relation, and return it."""
         relation = self._relation
         model: type[M] = self._relation.target.model  # type: ignore[assignment]
         if relation.through is None:
@@ -147,7 +147,7 @@ class RelatedRows(Select[M]):
         return row
 
     async def add(self, *rows: M) -> None:
-        """Let rows be at the other end too; those that are already stay."""
+        """Add rows to the relation. Rows that belong to it already remain."""
         relation = self._relation
         if not rows:
             return
@@ -158,7 +158,7 @@ class RelatedRows(Select[M]):
         forget_related(self._row, relation)
 
     async def remove(self, *rows: M) -> None:
-        """Let rows be at the other end no longer. They are not deleted."""
+        """Remove rows from the relation, without deleting them."""
         relation = self._relation
         if not rows:
             return
@@ -178,7 +178,7 @@ class RelatedRows(Select[M]):
         forget_related(self._row, relation)
 
     async def clear(self) -> None:
-        """Let no row be at the other end. None of them is deleted."""
+        """Remove all rows from the relation, without deleting them."""
         relation = self._relation
         if relation.through is None:
             self._check_nullable()
@@ -188,7 +188,7 @@ class RelatedRows(Select[M]):
         forget_related(self._row, relation)
 
     async def set(self, rows: Iterable[M]) -> None:
-        """Let these rows be at the other end, and no others."""
+        """Make the relation consist of exactly these rows."""
         check(InvalidQuery, rows=(rows, Iterable))
         rows = list(rows)
         kept = {self._relation.key_of(row) for row in rows}
@@ -211,7 +211,7 @@ class RelatedRows(Select[M]):
             _set_quietly(row, relation.target_fields, key, self._using, True)
 
     async def _change(self, rows: Select[M], keys: Keys, values: dict[str, Any]) -> int:
-        """Change those of some rows that have one of some keys; how many."""
+        """Update the rows that have one of the keys; return their number."""
         conditions = self._with_keys(keys)
         if len(conditions) == 1:
             return await rows.where(*conditions).update(**values)
@@ -220,7 +220,7 @@ class RelatedRows(Select[M]):
             return sum([await inside.where(it).update(**values) for it in conditions])
 
     async def _belonging_to_none(self, keys: Keys) -> Keys:
-        """Which rows of the other end are at nobody's."""
+        """The keys, among these, of which the target rows belong to no row."""
         relation = self._relation
         rows: Select[M] = Select(QuerySpec(relation.target, self._using))
         rows = rows.where(**dict.fromkeys(relation.target_fields))
@@ -228,12 +228,12 @@ class RelatedRows(Select[M]):
         return set().union(*found)
 
     async def _keys_of(self, rows: Select[M]) -> Keys:
-        """What names each of some rows of the other end."""
+        """The keys of target rows."""
         names = self._relation.key_fields
         return {tuple(it[name] for name in names) for it in await rows.values(*names)}
 
     def _with_keys(self, keys: Keys) -> list[Expression]:
-        """Conditions for the rows of the other end that have one of some keys."""
+        """Conditions for the target rows with these keys."""
         return conditions_of_keys(self._relation.target, self._relation.key_fields, keys)
 
     async def _pair(self, through: Table, rows: tuple[M, ...]) -> None:
@@ -250,7 +250,7 @@ class RelatedRows(Select[M]):
         await insert_many(through, rows_of_pairs, self._using, conflict)
 
     def _pairs(self, rows: tuple[M, ...] | None) -> Select[Any]:
-        """The pairs with these rows, or with all of them."""
+        """The pairs with these rows, or with all rows."""
         relation = self._relation
         assert relation.through is not None, "asked before"
         pairs: Select[Any] = Select(QuerySpec(relation.through.table, self._using))
@@ -273,8 +273,8 @@ class RelatedRows(Select[M]):
 def _set_quietly(
     row: Model, fields: tuple[str, ...], key: tuple[Any, ...] | None, using: Using, counts: bool
 ) -> None:
-    """The database has these values now: the row has them, and knows that they are stored. The
-    update counts if the row is of a model with a version.
+    """Set values that the database has stored on a row, and track them as stored. `counts` says
+    whether the update increments the version.
     """
     known: list[Any] = list(loaded(row) or ())
     table = table_of(type(row))

@@ -1,4 +1,4 @@
-"""Relations of models, as a class declares them: `ForeignKey`, `BackRef`, `ManyToMany`."""
+"""Declarations of relations in models: `ForeignKey`, `BackRef`, `ManyToMany`."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def ForeignKey(  # noqa: N802 - beside `Field`
     db_column: str | None = None,
     renamed_from: str | None = None,
 ) -> Any:
-    """A relation to one row of another model, whose key is kept in a field beside it.
+    """A relation to one row of another model, whose key is stored in an extra field.
 
-    `author: Relation[Author] = ForeignKey(related_name="posts")` makes a field `author_id` of the
-    type of the author's key, unless the class declares it for type checkers, and on `Author` the
-    reverse relation, `posts`. `Relation[Author | None]` may be null. When the author is deleted,
-    its posts are too; `on_delete` says otherwise: `"restrict"`, `"set null"`, `"set default"`,
-    `"no action"`. `on_update` takes the same words, for a key of the author that changes: by
-    default, `"cascade"`, its posts get the new one. `default` is a key, for posts that are given no
-    author. `index=True` gives the column an index, which it does not have by itself.
-    `primary_key=True` makes it the primary key, or a part of it. With `unique=True`, or where it is
-    the whole primary key, an author has one post at most. `db_column` names the column where it is
-    not `author_id`. `renamed_from` is the former name of the relation, for `ferro.migrate`.
+    `author: Relation[Author] = ForeignKey(related_name="posts")` adds a field `author_id` of the
+    type of the author's key, unless the class declares it for type checkers, and the reverse
+    relation `posts` on `Author`. `Relation[Author | None]` may be null. Deleting an author deletes
+    its posts (`"cascade"`), unless `on_delete` is `"restrict"`, `"set null"`, `"set default"` or
+    `"no action"`. `on_update` takes the same values for changes of the author's key; by default,
+    `"cascade"`, its posts get the new key. `default` is the key for posts that are created without
+    an author. `index=True` adds an index on the column, which has none by default.
+    `primary_key=True` makes it the primary key, or a part of it. With `unique=True`, or if it is
+    the whole primary key, an author has at most one post. `db_column` names the column, by default
+    `author_id`. `renamed_from` is the former name of the relation, for `ferro.migrate`.
 
     Example:
         >>> import ferro
@@ -88,7 +88,7 @@ def ForeignKey(  # noqa: N802 - beside `Field`
 
 
 def BackRef(*, init: Literal[False] = False) -> Any:  # noqa: N802 - beside `Field`
-    """The reverse side of another model's relation, which names it with `related_name`.
+    """The reverse side of another model's relation, whose `related_name` is its name.
 
     Example:
         >>> import ferro
@@ -109,11 +109,11 @@ def ManyToMany(  # noqa: N802 - beside `Field`
     through: type[Model] | str | None = None,
     init: Literal[False] = False,
 ) -> Any:
-    """A relation to many rows, each of which may have many: through a table of pairs.
+    """A many-to-many relation, through a table of pairs.
 
-    The table is made, unless `through` names a model with a foreign key to each end, which are its
-    primary key or unique together. Without a `related_name`, the reverse relation of `Letter` is
-    `letter_set`.
+    Ferro creates the table, unless `through` names a model with a foreign key to each side; these
+    must be its primary key or unique together. Without `related_name`, the reverse relation of a
+    model `Letter` is `letter_set`.
 
     Example:
         >>> import ferro
@@ -132,8 +132,8 @@ class Relation(Generic[T]):
     """The type of a relation: `Relation[Author]`, `Relation[Author | None]`,
     `Relation[list[Post]]`.
 
-    On a row, a relation to many rows is a query of them: `author.posts.where(…)`. One to a single
-    row is awaited, `await post.author`; loaded before, by `include`, it is the row itself.
+    On a row, a relation to many rows is a query: `author.posts.where(…)`. A relation to one row is
+    awaited, `await post.author`; if it was loaded before, by `include`, it is the row itself.
 
     Example:
         >>> import ferro
@@ -169,14 +169,14 @@ class Relation(Generic[T]):
 
 
 class RelationAttribute:
-    """What a relation is on a class: a condition's part; and on a row: what it leads to."""
+    """The attribute of a relation: an expression on the class, the related rows on an instance."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     @classmethod
     def put(cls, model: Any, name: str) -> None:
-        """Give a model the attribute."""
+        """Add the attribute to a model."""
         taken = inspect.getattr_static(model, name, None)
         if taken is not None and not isinstance(taken, cls):
             raise SchemaError(
@@ -202,9 +202,9 @@ class RelationAttribute:
 
 
 def take_relations(namespace: dict[str, Any], frame: int) -> dict[str, RelationOptions]:
-    """The relations that a class body declares, taken out of it, so that Pydantic sees none.
+    """Extract the relations that a class body declares, so that Pydantic does not see them.
 
-    `frame` is how many calls away the class body is: names in its annotations are looked up there.
+    `frame` is the number of calls from the class body, in which names in annotations are looked up.
     """
     annotations = _annotations(namespace)
     all_declared: dict[str, RelationOptions] = {}
@@ -234,7 +234,9 @@ def take_relations(namespace: dict[str, Any], frame: int) -> dict[str, RelationO
 def _without_relations(
     annotations: dict[str, Any], all_declared: dict[str, RelationOptions]
 ) -> dict[str, Any]:
-    """The annotations of fields. `KEY` stands for that of the key of a relation, to be made."""
+    """The annotations of fields; `KEY` marks that of a relation's key, which is still to be
+    created.
+    """
     found: dict[str, Any] = {}
     for name, annotation in annotations.items():
         if name not in all_declared:
@@ -326,7 +328,7 @@ def _unclear(name: str, annotation: object) -> SchemaError:
 
 
 def _check_related_name(name: Any) -> None:
-    """Refuse a model, which other ORMs take here."""
+    """Reject a model, which other ORMs accept here."""
     if isinstance(name, type):
         raise SchemaError(
             f"a relation names its model in the annotation, as in `Relation[{name.__name__}]`, "

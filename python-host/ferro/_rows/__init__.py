@@ -1,1 +1,1 @@
-"""Rows: how they are written, and what is known of those that are stored."""
+"""Rows: how they are written, and how their stored state is tracked."""

@@ -1,4 +1,4 @@
-"""Writes of many rows, all or none: by one statement for as many as it takes."""
+"""Writes of many rows, all or none, with as many rows per statement as it allows."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def insert_many(
     *,
     return_keys: bool = False,
 ) -> int:
-    """Insert many rows, all or none; how many were inserted or updated.
+    """Insert many rows, all or none; return how many were inserted or updated.
 
     With `return_keys`, each row takes over what the database fills in.
     """
@@ -63,7 +63,7 @@ async def insert_many(
 
 
 async def update_many(table: Table, rows: list[M], using: Using) -> int:
-    """Update the changed fields of many rows, all or none; how many rows had some."""
+    """Update the changed fields of many rows, all or none; return how many had changes."""
     check_whole(table, rows)
     found = {id(row): (row, change_of(table, row, using)) for row in rows}
     changes = [(row, change) for row, change in found.values() if change.names]
@@ -84,7 +84,7 @@ async def update_many(table: Table, rows: list[M], using: Using) -> int:
 
 
 def _common_origin(table: Table, changes: list[Change]) -> str:
-    """The connection that all of some rows are from."""
+    """The connection that all of the rows came from."""
     origins = sorted({change.origin for change in changes})
     if len(origins) > 1:
         raise InvalidQuery(
@@ -95,7 +95,7 @@ def _common_origin(table: Table, changes: list[Change]) -> str:
 
 
 def _alike(changes: Sequence[tuple[M, Change]]) -> list[list[tuple[M, Change]]]:
-    """Rows of which the same fields have changed, and no two of them are the same row."""
+    """Group the changes by changed fields, without the same row twice in a group."""
     found: list[list[tuple[M, Change]]] = []
     open_ones: dict[Any, tuple[set[Any], list[tuple[M, Change]]]] = {}
     for row, change in changes:
@@ -112,8 +112,7 @@ def _alike(changes: Sequence[tuple[M, Change]]) -> list[list[tuple[M, Change]]]:
 async def _update_alike(
     table: Table, alike: list[tuple[M, Change]], using: Transaction
 ) -> list[Known]:
-    """Update the same fields of many rows, by one statement for as many as it takes; what is known
-    of them then.
+    """Update the same fields of many rows; return their new tracked state.
     """
     rows = [row for row, _ in alike]
     names, version = alike[0][1].names, named_version(table, alike[0][1].version)
@@ -140,7 +139,7 @@ async def _update_alike(
 def _known_after(
     table: Table, names: tuple[str, ...], rows: Sequence[Model], label: str
 ) -> list[Known]:
-    """What is known of rows when these of their fields, and no others, are written as they are."""
+    """The tracked state of rows after only these of their fields have been written."""
     places = [table.places[name] for name in names]
     known: list[Known] = []
     for row, now in zip(rows, table.loader.know(list(rows), label), strict=True):

@@ -1,4 +1,4 @@
-"""Keys that may be taken: what an upsert names, and how the row is found that has one."""
+"""Conflicts on keys: the key that an upsert names, and how to find the row that has it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Conflict(NamedTuple):
-    """What an insert does where its key is taken. Nothing is updated, if nothing more is said."""
+    """What an insert does if its key is taken. By default, it updates nothing."""
 
     target: tuple[str, ...]
     """The key that may be taken."""
@@ -34,7 +34,7 @@ class Conflict(NamedTuple):
     """Whether nobody chose the fields that are updated: they are those that are given."""
 
     def of(self, left: tuple[str, ...]) -> Conflict:
-        """What rows do that leave some fields to the database."""
+        """The conflict for rows that leave some fields to the database."""
         if not self.of_given:
             return self
         assignments = tuple([it for it in self.assignments if it[0] not in left])
@@ -42,12 +42,12 @@ class Conflict(NamedTuple):
 
     @property
     def shape(self) -> Shape:
-        """What the statement depends on."""
+        """The parts that the statement depends on."""
         return self.target, self.assignments, self.condition
 
     @property
     def may_leave(self) -> bool:
-        """Whether the row that has the key may be left as it is."""
+        """Whether the row that has the key may remain unchanged."""
         return not self.assignments or self.condition is not None
 
 
@@ -58,7 +58,7 @@ def conflict_of(
     only_if: Any,
     given: Iterable[str],
 ) -> Conflict:
-    """What an upsert is to do where its key is taken: by default it updates all that is given."""
+    """What an upsert does if its key is taken; by default it updates all passed fields."""
     check(
         InvalidQuery,
         conflict=(target, str, Iterable),
@@ -92,7 +92,7 @@ def conflict_of(
 
 
 def given_fields(table: Table, rows: Iterable[Model]) -> list[str]:
-    """The fields of rows, but those that each of them leaves to the database."""
+    """The fields of rows, except those that every row leaves to the database."""
     left = [set(fields_left(table, row)) for row in rows]
     without = set.intersection(*left) if left else ()
     return [name for name in table.names if name not in without]
@@ -110,7 +110,7 @@ def key_among(table: Table, values: dict[str, Any], operation: str) -> tuple[str
 
 
 def taken(table: Table, key: tuple[str, ...]) -> UniqueViolation:
-    """The error for a key whose row does not match, or may not be seen: both look alike."""
+    """The error for a key whose row does not match, or is not visible: both look alike."""
     error = UniqueViolation(
         f"the key {quoted(key)} of `{table.label}` is taken by a row that does not match"
     )
@@ -120,7 +120,7 @@ def taken(table: Table, key: tuple[str, ...]) -> UniqueViolation:
 
 
 def validated_values(table: Table, values: dict[str, Any]) -> dict[str, Any]:
-    """Values to look for, as Pydantic would have stored them."""
+    """Validate values to look for, as Pydantic would before storing them."""
     try:
         return {
             name: table.column(name).stored(table.validated(name, value))
@@ -132,12 +132,12 @@ def validated_values(table: Table, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def stored_values(table: Table, names: Iterable[str], row: Model) -> dict[str, Any]:
-    """Some values of a row, to look for them."""
+    """The values of a row to look for."""
     return {name: table.column(name).stored(row.__dict__[name]) for name in names}
 
 
 def is_like(table: Table, found: Model, row: Model, names: Iterable[str]) -> bool:
-    """Whether a row that was read has some values of another one."""
+    """Whether a row that was read has the same values as another one."""
     known = loaded(found) or ()
     return all(
         is_known(table, name, known[table.places[name]], row.__dict__[name]) for name in names
@@ -145,7 +145,7 @@ def is_like(table: Table, found: Model, row: Model, names: Iterable[str]) -> boo
 
 
 def _names(option: str, given: Iterable[str] | str) -> list[str]:
-    """Names of fields, of which there may be one."""
+    """Names of fields, passed as one or several."""
     names = [given] if isinstance(given, str) else list(given)
     for name in names:
         if not isinstance(name, str):
@@ -156,7 +156,7 @@ def _names(option: str, given: Iterable[str] | str) -> list[str]:
 
 
 def check_distinct(table: Table, rows: Iterable[Model], target: tuple[str, ...]) -> None:
-    """Refuse two rows for one key: which of them would win?"""
+    """Reject two rows with the same key, since either could win."""
     seen: set[Any] = set()
     for row in rows:
         # One of `model_construct` may lack a field, which is told when it is written.

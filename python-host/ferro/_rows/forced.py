@@ -1,4 +1,4 @@
-"""Values that a scope forces on rows: a new row that is given none has them."""
+"""Values that a scope forces on rows: new rows get them by default."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def forced_values(table: Table, using: Using) -> dict[str, Any]:
-    """The fields that may have one value only in the scope of this code, with it."""
+    """The fields that can have only one value in the current scope, with that value."""
     if current_scope() is None:
         return {}
     found = runner_for(using)[1].settled(table.model_name)
@@ -26,7 +26,7 @@ def forced_values(table: Table, using: Using) -> dict[str, Any]:
 
 
 def completed(table: Table, values: dict[str, Any], using: Using) -> dict[str, Any]:
-    """Values of a new row by the names of fields, relations or aliases, with those forced on it."""
+    """The values of a new row, by names of fields, relations or aliases, with the forced values."""
     forced = forced_values(table, using)
     if not forced:
         return values
@@ -39,7 +39,9 @@ def completed(table: Table, values: dict[str, Any], using: Using) -> dict[str, A
 
 
 def fill(table: Table, rows: Iterable[Model], using: Using) -> None:
-    """Have new rows hold what is forced on them. One that was given another value is refused."""
+    """Set the forced values on new rows. Rows with another value are rejected when they are
+    inserted.
+    """
     forced = forced_values(table, using)
     for row in rows if forced else ():
         given = row.model_fields_set

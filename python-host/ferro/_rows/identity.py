@@ -1,4 +1,4 @@
-"""Sessions: blocks in which one row is one object."""
+"""Sessions: blocks in which each row is one object (identity map)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Place = tuple[Any, ...]
 
 
 class Session:
-    """A block in which one row is one object; made by `ferro.session`.
+    """A block in which each row is one object; created by `ferro.session`.
 
     Example:
         >>> import ferro
@@ -41,7 +41,7 @@ class Session:
         return True
 
     def clear(self) -> None:
-        """Forget all rows: the next query makes new objects."""
+        """Forget all rows: the next query creates new objects."""
         self._rows.clear()
         self._places.clear()
 
@@ -51,9 +51,9 @@ class Session:
             self._take(place)
 
     def _merge(self, label: str, table: Table, row: Any, *, whole: bool = False) -> Any:
-        """The object of a row: the one that is known, with what the database has now.
+        """Return the known object of a row, with the current values of the database.
 
-        If it was changed and not saved, it keeps its changes, unless the row is taken `whole`.
+        It keeps its unsaved changes, unless the row is taken as a `whole`.
         """
         from .write import changed_fields
 
@@ -68,22 +68,22 @@ class Session:
         return known
 
     def _track(self, label: str, table: Table, row: Any) -> None:
-        """Take in the object of a row that is new, or has another key."""
+        """Add the object of a row that is new, or has a new key."""
         place = _place(label, table, row)
         self._take(place)
         self._put(place, row)
 
     def _move(self, label: str, table: Table, row: Any, before: _Place) -> None:
-        """A row has another place: it is the object there now, and so is a copy of the object.
+        """Move the object of a row to its new place, or put a copy of the object there.
 
-        Where it comes from another connection, the row that it was there is still there.
+        If it comes from another connection, its former row still exists there.
         """
         former = label == before[0] and self._take(before)
         if self._drop(row) or former:
             self._track(label, table, row)
 
     def _drop(self, row: Any) -> bool:
-        """Let go of an object; whether it was there."""
+        """Forget an object; return whether it was known."""
         places = self._places.pop(id(row), ())
         for place in places:
             del self._rows[place]
@@ -94,7 +94,7 @@ class Session:
         self._places[id(row)] = (*self._places.get(id(row), ()), place)
 
     def _take(self, place: _Place) -> bool:
-        """Let go of the object at a place; whether there was one."""
+        """Forget the object at a place; return whether there was one."""
         row = self._rows.pop(place, None)
         if row is None:
             return False
@@ -125,10 +125,10 @@ _blocks: Nesting[Session] = Nesting("ferro_session", lambda it: not it._ended)
 
 
 def session() -> Session:
-    """A block in which one row is one object, however often it is queried.
+    """A block in which each row is one object, however often it is queried.
 
-    A row that is queried again is the same object, with the current values of the database; one
-    with unsaved changes keeps them. After a rollback, the rows of its connection are forgotten.
+    Querying a row again returns the same object, with the current values of the database; unsaved
+    changes are kept. After a rollback, the rows of its connection are forgotten.
 
     Example:
         >>> import asyncio, ferro
@@ -148,7 +148,7 @@ def session() -> Session:
 
 
 def merge(label: str, table: Table, rows: list[Any], *, whole: bool = False) -> list[Any]:
-    """The objects of rows: those of the session, if there is one; see `Session._merge`."""
+    """The session's objects for rows, if there is a session; see `Session._merge`."""
     current = _blocks.current()
     if current is None:
         return rows
@@ -156,7 +156,7 @@ def merge(label: str, table: Table, rows: list[Any], *, whole: bool = False) -> 
 
 
 def track(label: str, table: Table, rows: Iterable[Any]) -> None:
-    """Rows are new: whoever had their keys is gone."""
+    """Add new rows: objects that had their keys no longer exist."""
     current = _blocks.current()
     if current is not None:
         for row in rows:
@@ -164,7 +164,7 @@ def track(label: str, table: Table, rows: Iterable[Any]) -> None:
 
 
 def move(table: Table, rows: Sequence[Any], known: Sequence[tuple[Any, ...]]) -> None:
-    """What is known of rows is to be this: those of another key or connection go to its place."""
+    """Move rows whose key or connection changes; `known` is their new tracked state."""
     if _blocks.current() is None:
         return
     places = [0, *(table.places[it.name] for it in table.keys)]
@@ -177,7 +177,7 @@ def move(table: Table, rows: Sequence[Any], known: Sequence[tuple[Any, ...]]) ->
 
 
 def forget_connection(label: str) -> None:
-    """What was read on a connection may never have been."""
+    """Forget the rows of a connection after a rollback: what was read may never have existed."""
     for session in _blocks.all():
         session._forget(label)
 
@@ -186,13 +186,13 @@ on_undo.append(forget_connection)
 
 
 def drop(row: Any) -> None:
-    """A row is gone."""
+    """Forget a row that no longer exists."""
     for session in _blocks.all():
         session._drop(row)
 
 
 def _place(label: str, table: Table, row: Any) -> _Place:
-    """What names a row in a session."""
+    """The key of a row in a session."""
     return _at(label, table, tuple(row.__dict__[it.name] for it in table.keys))
 
 

@@ -1,4 +1,4 @@
-"""New rows: instances that are made of values, and inserted."""
+"""New rows: instances created from values, and inserted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ M = TypeVar("M", bound="Model")
 
 
 async def create(model: type[M], values: dict[str, Any], using: Using) -> M:
-    """Insert a row of these values; the row, with what the database fills in."""
+    """Insert a row of these values; return it with the values that the database generates."""
     table = table_of(model)
     row = made(model, completed(table, values, using))
     await insert(table, row, using)
@@ -27,7 +27,7 @@ async def create(model: type[M], values: dict[str, Any], using: Using) -> M:
 
 
 def made(model: type[M], values: dict[str, Any]) -> M:
-    """An instance of values by the names of fields, which are those of queries, or by aliases."""
+    """Create an instance from values by the names of fields, as in queries, or by aliases."""
     aliases = table_of(model).aliases
     if aliases:
         # Where a validator is around the model, Pydantic before 2.14 forgets `by_name`. An alias
@@ -79,6 +79,6 @@ def _with_nearest(
 
 
 def by_name(table: Table, values: dict[str, Any]) -> dict[str, Any]:
-    """Values by the names of fields, of which some are given by aliases."""
+    """Values by the names of fields; aliases are resolved."""
     names = {it: name for name, it in table.aliases.items() if it not in table.columns}
     return {names.get(name, name): value for name, value in values.items()}

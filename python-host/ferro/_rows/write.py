@@ -1,4 +1,4 @@
-"""Writes of rows, one by one, and what is known of a row that is stored."""
+"""Writes of single rows, and the tracked state of stored rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ the connection, if what it holds is not known."""
 
 
 def loaded(row: Model) -> Known | None:
-    """What is known of the row in the database; None for a new one."""
+    """The tracked state of the row in the database; None for a new row."""
     # Pydantic's own `__getattr__` would be asked for what was never set, which takes long.
     try:
         known: Known = object.__getattribute__(row, "_ferro_loaded")
@@ -36,7 +36,7 @@ def loaded(row: Model) -> Known | None:
 
 
 async def insert(table: Table, row: Model, using: Using) -> None:
-    """Insert a row, and take over what the database fills in."""
+    """Insert a row, and set the values that the database generates."""
     fill(table, [row], using)
     left = fields_left(table, row)
     names = table.without(left)
@@ -58,9 +58,9 @@ async def insert(table: Table, row: Model, using: Using) -> None:
 
 
 async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M | None:
-    """Insert a row, or update the one whose key is taken; the row as it is stored.
+    """Insert a row, or update the one that has its key; return the row as it is stored.
 
-    None if the key is taken and nothing is to be updated.
+    None if the key is taken and there is nothing to update.
     """
     fill(table, [row], using)
     left = fields_left(table, row)
@@ -80,7 +80,7 @@ async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M
 
 
 async def update(table: Table, row: Model, using: Using) -> None:
-    """Update the fields of a row that have changed."""
+    """Update the changed fields of a row."""
     check_whole(table, [row])
     change = change_of(table, row, using)
     if not change.names:
@@ -107,7 +107,7 @@ async def delete(table: Table, row: Model, using: Using) -> None:
 
 
 def deleted(table: Table, rows: Sequence[Model], using: Using) -> None:
-    """Rows are gone: their objects are new ones."""
+    """Mark the instances of deleted rows as new."""
     inside = block(using)
     if inside is not None:
         inside._undo_log.note(table, rows)
@@ -124,8 +124,8 @@ def store(
     *,
     filled: tuple[str, ...] = (),
 ) -> None:
-    """Note what is known of rows that are stored now; `filled` are the fields that the database has
-    filled in.
+    """Set the tracked state of rows that were stored; `filled` are the fields that the database
+    generated.
     """
     inside = block(using)
     if inside is not None:
@@ -135,7 +135,7 @@ def store(
 
 
 def become(table: Table, row: Model, other: Model, using: Using) -> None:
-    """Have an object be the row that another one was read as, whose key it has now."""
+    """Make an object represent the row that another one was read from, whose key it now has."""
     vars(row).update(vars(other))
     store(table, [row], [loaded(other) or ()], using)
 
@@ -152,7 +152,7 @@ def changed_fields(table: Table, row: Model) -> tuple[str, ...]:
 
 
 def stored_row(table: Table, row: Model) -> tuple[tuple[Any, ...], str]:
-    """The key of a row as it is stored, and its connection."""
+    """The stored key of a row, and its connection."""
     known = loaded(row)
     if known is None:
         raise InvalidQuery(f"this `{table.label}` was never saved, or it was deleted")
@@ -165,18 +165,18 @@ def stored_row(table: Table, row: Model) -> tuple[tuple[Any, ...], str]:
 
 
 def stored_version(table: Table, row: Model) -> tuple[Any, ...]:
-    """The version of a row as it is stored; empty for a model without one."""
+    """The stored version of a row; empty for a model without one."""
     version = table.version
     return () if version is None else ((loaded(row) or ())[table.places[version.name]],)
 
 
 def named_version(table: Table, version: tuple[Any, ...]) -> str | None:
-    """The field of a version, if there is one to be compared."""
+    """The version field, if there is a version to compare."""
     return table.version.name if version and table.version is not None else None
 
 
 def with_next_version(table: Table, rows: Sequence[Model], known: Sequence[Known]) -> list[Known]:
-    """Have rows hold the version that their update has given them; what is known of them then."""
+    """Set the version that an update gave rows; return their new tracked state."""
     assert table.version is not None, "asked before"
     name = table.version.name
     place = table.places[name]
@@ -206,7 +206,7 @@ async def missing(table: Table, changes: Sequence[Change], runner: Session) -> F
 
 
 def stale(table: Table, which: str) -> StaleObjectError:
-    """The error for a row that is not the one which was read."""
+    """The error for a row that changed since it was read."""
     error = StaleObjectError(
         f"{which} `{table.label}` has changed since it was read: `refresh` it, or query it "
         "again, and repeat the change"
@@ -216,15 +216,15 @@ def stale(table: Table, which: str) -> StaleObjectError:
 
 
 def gone(table: Table, which: str = "this") -> DoesNotExist:
-    """The error for a row that had to exist."""
+    """The error for a required row that does not exist."""
     return DoesNotExist(
         f"{which} `{table.label}` no longer exists: its row was deleted, or its key changed"
     )
 
 
 def fields_left(table: Table, row: Model) -> tuple[str, ...]:
-    """The fields that an insert leaves to the database: a key that it generates, and those with a
-    default of its own. One that may be null, and was set to None, is null.
+    """The fields that an insert leaves to the database: a generated key, and fields with a database
+    default. A nullable field that was set to None is stored as null.
     """
     values = vars(row)
     return tuple(
@@ -238,7 +238,7 @@ def fields_left(table: Table, row: Model) -> tuple[str, ...]:
 
 
 def generated_among(table: Table, left: tuple[str, ...]) -> str | None:
-    """The key that the database generates, if it is one of these fields."""
+    """The generated key, if it is one of these fields."""
     key = table.generated_key
     return key.name if key is not None and key.name in left else None
 
@@ -250,7 +250,7 @@ def with_filled(
     known: list[Known],
     found: list[tuple[Any, ...]],
 ) -> list[Known]:
-    """Give rows what the database has filled in; what is known of them then."""
+    """Set the values that the database generated; return the new tracked state of the rows."""
     fields = [(name, table.places[name], table.columns[name].read) for name in left]
     after = []
     for row, before, values in zip(rows, known, found, strict=True):
@@ -276,7 +276,7 @@ def values_of(table: Table, names: Iterable[str], row: Model) -> tuple[Any, ...]
 
 
 def check_whole(table: Table, rows: Iterable[Model]) -> None:
-    """Refuse rows that lack a field, as those of `model_construct` may."""
+    """Reject rows that lack a field, which `model_construct` allows."""
     names = table.places.keys()
     for row in rows:
         if not names <= row.__dict__.keys():
@@ -288,7 +288,7 @@ def check_whole(table: Table, rows: Iterable[Model]) -> None:
 
 
 class Change(NamedTuple):
-    """What is to be updated of a stored row."""
+    """The pending update of a stored row."""
 
     names: tuple[str, ...]
     key: tuple[Any, ...]
@@ -299,20 +299,20 @@ class Change(NamedTuple):
     """As it is stored; empty if it does not matter."""
 
     def query(self, table: Table) -> Query:
-        """What writes it."""
+        """The statement of the update."""
         return table.query(("update", self.names, named_version(table, self.version)))
 
     def values(self, table: Table, row: Model) -> tuple[Any, ...]:
-        """What that takes."""
+        """The parameters of the update."""
         return (*values_of(table, self.names, row), *self.key, *self.version)
 
     def counts(self, table: Table) -> bool:
-        """Whether the database gives the row its next version."""
+        """Whether the update increments the version."""
         return bool(self.version) and named_version(table, self.version) not in self.names
 
 
 def change_of(table: Table, row: Model, using: Using) -> Change:
-    """What has changed of a stored row. Its key may be another one, but not none."""
+    """The changes of a stored row. Its key may change, but not become None."""
     stored, origin = stored_row(table, row)
     changed = changed_fields(table, row)
     key = table.generated_key
@@ -330,5 +330,5 @@ def change_of(table: Table, row: Model, using: Using) -> Change:
 
 
 def is_known(table: Table, name: str, known: Any, value: Any) -> bool:
-    """Whether a value of a field is what is known to be stored: of documents, that is a copy."""
+    """Whether a value of a field equals the tracked one, which for documents is a copy."""
     return known is value or table.columns[name].is_stored_as(known, value)

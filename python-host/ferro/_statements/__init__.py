@@ -1,1 +1,1 @@
-"""Statements: the shapes of queries, and the WIT's `query` that is made of each."""
+"""Statements: the shapes of queries, and their conversion to the WIT's `query`."""

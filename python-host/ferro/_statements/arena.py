@@ -1,4 +1,4 @@
-"""The arena of a query: its expressions and selects as the WIT has them, referred to by number."""
+"""The arena of a query: its expressions and selects in the WIT's form, referred to by index."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DEEPEST = 200
 
 
 class Frame:
-    """What expressions look at: the rows of a select, or those that a relation leads to."""
+    """The rows that expressions refer to: those of a select, or of a relation."""
 
     def __init__(self, table: Table, depth: int = 0) -> None:
         self.table = table
@@ -39,7 +39,7 @@ class Frame:
 
 
 class Arena:
-    """The lists of a query, in which each entry refers to earlier ones."""
+    """The lists of a query, whose entries refer to earlier ones."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
@@ -72,16 +72,16 @@ class Arena:
         return self.node({"parameter": {"index": index, "kind": kind, "many": many}})
 
     def value_of(self, field: str) -> int:
-        """A parameter that takes what a field takes."""
+        """Add a parameter of a field's type."""
         return self.parameter(*self.described(field))
 
     def described(self, field: str) -> Parameter:
-        """The parameter for what a field takes."""
+        """The parameter of a field's type."""
         column = self.table.columns[field]
         return f"{self.table.label}.{field}", column.kind, column.many
 
     def check(self, root: Table, outer: int = 0) -> None:
-        """Refuse a field of another model, which may have one of the same name."""
+        """Reject a field of another model, which may have the same name."""
         if outer >= len(self.frames):
             raise InvalidQuery(
                 f"`ferro.outer` refers to a field of `{root.model_name}` in an outer query, but "
@@ -103,7 +103,7 @@ class Arena:
         )
 
     def crossed(self, path: tuple[str, ...], root: Table, outer: int = 0) -> tuple[str, ...]:
-        """What a path crosses: a common table that stands beside the rows, by its name."""
+        """The relations that a path crosses, or the name of a joined common table."""
         here = outer < len(self.frames)
         joined = self.frames[-1 - outer].joined.get(root) if here else None
         if joined is None:
@@ -112,7 +112,7 @@ class Arena:
         return (joined, *path)
 
     def at(self, relations: Iterable[str]) -> Table:
-        """The table at the end of some relations."""
+        """The table at the end of a path of relations."""
         table = self.frame.table
         for name in relations:
             table = table.relation(name).target
@@ -262,7 +262,7 @@ class Arena:
         return len(self.selects) - 1
 
     def inner(self, select: Shape, depth: int, **parts: Any) -> int:
-        """A select inside of another one, with some parts in place of its own."""
+        """A nested select, with some of its parts replaced."""
         if depth > _DEEPEST:
             raise InvalidQuery(f"a query has at most {_DEEPEST} levels")
         _, table, rows = select
@@ -273,7 +273,7 @@ class Arena:
         return number
 
     def rows(self, rows: Shape, **parts: Any) -> int:
-        """A select; some of its parts may be given."""
+        """A select; `parts` replace some of its own."""
         if rows[0] != "combined":
             return self.select(**{**self.parts(rows), **parts})
         _, rows, others = rows
@@ -282,7 +282,7 @@ class Arena:
         return self.select(**{**own, "combined": combined, **parts})
 
     def beside(self, select: Shape) -> int:
-        """A select that is combined with the one here: what is around it, is around both."""
+        """A select that is combined with the current one, with the same enclosing rows."""
         here = self.frames.pop()
         number = self.inner(select, here.depth)
         self.frames.append(here)
@@ -328,8 +328,8 @@ class Arena:
         }
 
     def named(self, table: Table) -> str:
-        """The name of a common table, which is added. One that takes values is added for each that
-        reads it: the values may be others.
+        """Add a common table, and return its name. A table with parameters is added once per
+        reader, as the values may differ.
         """
         known = self.known.get(table)
         if known is not None:
@@ -370,7 +370,7 @@ class Arena:
         return self.node({"binary": ["equal", self.field(field), value]})
 
     def row_with_key(self, version: str | None) -> int:
-        """The select of one row; its key, and its version, are the next parameters."""
+        """The select of one row; the next parameters are its key and its version."""
         names = [it.name for it in self.table.keys]
         names += [] if version is None else [version]
         equal = [self.equal(name, self.value_of(name)) for name in names]

@@ -1,4 +1,4 @@
-"""Shapes of selects: what two of them have in common that differ in values only."""
+"""Shapes of selects: selects that differ only in values have the same shape."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def rows_shape(
 ) -> Shape:
     """The shape of a select. Its values come in the order of these parts, those of groups first.
 
-    `("group", n)` stands for the n-th group in what is listed, in `having` and in the order, and
-    `("listed", n)` for what is listed as the n-th in the order.
+    `("group", n)` stands for the n-th group in the outputs, in `having` and in the order, and
+    `("listed", n)` for the n-th output in the order.
     """
     return (outputs, distinct, filter, group, having, order, limit, offset, lock)
 
 
 def stands_in(shape: Shape, kinds: tuple[str, ...]) -> bool:
-    """Whether there is a node of some kinds in an expression; those of other rows do not count."""
+    """Whether an expression contains a node of some kinds, not counting those for other rows."""
     match shape:
         case (str() as kind, _, *_) if kind in kinds and any(isinstance(it, tuple) for it in shape):
             return True
@@ -73,7 +73,7 @@ def may_be_null(shape: Shape) -> bool:
 
 
 def count_of_values(shape: Shape) -> int:
-    """How many values an expression takes."""
+    """The number of values that an expression takes."""
     match shape:
         case ("parameter", _, _, bool()):
             return 1

@@ -1,4 +1,4 @@
-"""Statements: from shapes to the WIT's `query`, nodes in an arena and parameters by number."""
+"""Statements: from shapes to the WIT's `query`, with nodes in an arena and numbered parameters."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ def query_json(table: Table, shape: Shape) -> tuple[str, list[Parameter]]:
     A shape is one of:
 
     - `("select" | "count" | "exists", rows)`, where `rows` is what `rows_shape` makes
-    - `("related", relation, rows, key, condition)`: the rows that a relation leads to, so many of
-      each parent, of the parents for which the condition holds; `key` is the field of their key
+    - `("related", relation, rows, key, condition)`: the rows of a relation, with a limit per
+      parent, for the parents that satisfy the condition; `key` is the field of their key
     - `("update-rows", assignments, rows, returning)` and `("delete-rows", rows, returning)`
     - `("insert", fields, returning, conflict)` and `("insert-many", fields, returning, conflict)`,
-      where a conflict is None or `(target, assignments, condition)`; the values that it takes come
-      behind those of a row, and beside the rows of `insert-many`
+      where a conflict is None or `(target, assignments, condition)`; its values come after those of
+      a row, or in addition to the rows of `insert-many`
     - `("insert-from", fields, select)`, of the rows of a select
-    - `("update", fields, version)` and `("delete", version)`, of the row with a key, and with a
-      version, if the field of one is named
-    - `("update-many", fields, keys, version)`, where the rows carry these fields, their key and the
-      version
+    - `("update", fields, version)` and `("delete", version)`, of the row with a key and, if a
+      version field is named, with a version
+    - `("update-many", fields, keys, version)`, where the rows contain these fields, their key and
+      the version
 
-    A select inside of an expression is `("select", table, rows)`; rows that are combined with those
-    of others are `("combined", rows, ((operator, select), …))`, and rows that have those of common
-    tables beside them `("joined", rows, (("join", table, on), …))`. A statement that reads a common
-    table is `("read", table, statement)`.
+    A select in an expression is `("select", table, rows)`; combined rows are `("combined", rows,
+    ((operator, select), …))`, and rows that join common tables `("joined", rows, (("join", table,
+    on), …))`. A statement that reads a common table is `("read", table, statement)`.
     """
     while shape[0] == "read":
         _, table, shape = shape
@@ -115,7 +114,7 @@ def _assignments(arena: Arena, assignments: Shape) -> list[Any]:
 
 
 def _projection(returning: tuple[str, ...] | None) -> Any:
-    """No fields stand for all of them."""
+    """The projection of a `returning`; no fields mean all of them."""
     if returning is None:
         return None
     return {"fields": list(returning)} if returning else "model"

@@ -1,1 +1,1 @@
-"""What models are to a database: tables of columns, and what a class may say of them."""
+"""Models as tables: their columns, and the options of classes."""

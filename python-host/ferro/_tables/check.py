@@ -1,4 +1,4 @@
-"""What `db_check` asks of a field: a function of the field, which makes an ordinary condition."""
+"""The option `db_check` of a field: a function of the field that returns an ordinary condition."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _CONSTRAINTS = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": o
 def check_of(
     where: str, asked: bool | Asked, annotation: Any, metadata: Iterable[Any]
 ) -> Asked | None:
-    """The function that makes the condition of a field; None where nothing is asked."""
+    """The function that returns the condition of a field; None without a check."""
     if not isinstance(asked, bool):
         return asked
     return _check_of_pydantic(where, annotation, metadata) if asked else None
 
 
 def _check_of_pydantic(where: str, annotation: Any, metadata: Iterable[Any]) -> Asked:
-    """What Pydantic checks."""
+    """The conditions that Pydantic checks."""
     compared = [
         (compare, value)
         for item in metadata

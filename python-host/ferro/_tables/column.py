@@ -1,4 +1,4 @@
-"""Columns: a field as the database and the native module see it."""
+"""Columns: fields as the database and the native module see them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Column:
 
     @property
     def enumeration(self) -> str | None:
-        """The name of its enum, if that is a type of the database."""
+        """The name of its enum, if that is a database type."""
         kind = self.column_type
         return kind.get("enumeration") if isinstance(kind, dict) else None
 
@@ -85,14 +85,14 @@ class Column:
 
     @property
     def members(self) -> dict[Any, Any] | None:
-        """From stored values to members, for the native module; None for flags, which combine."""
+        """Maps stored values to members, for the native module; None for flags, which combine."""
         if self.enum_class is None or issubclass(self.enum_class, enum.Flag):
             return None
         return {it.value: it.value if self.use_enum_values else it for it in self.enum_class}
 
     @property
     def decode(self) -> Callable[[Any], Any] | None:
-        """From what is stored to the value that a field holds, for the native module."""
+        """Converts a stored value to the value of a field, for the native module."""
         if self.structure is not None:
             return self.structure.decode
         flags = self.enum_class
@@ -102,7 +102,7 @@ class Column:
 
     @cached_property
     def read(self) -> Callable[[Any], Any] | None:
-        """From what is stored to the value of a field, where the native module does not do it."""
+        """Converts a stored value to the value of a field, outside the native module."""
         members = self.members
         take = self.decode if members is None else members.__getitem__
         if take is None:
@@ -124,17 +124,17 @@ class Column:
 
     @property
     def is_document(self) -> bool:
-        """Whether values are documents, of which a copy is kept, so that a change is noticed."""
+        """Whether values are documents; a copy of each is kept, to detect changes."""
         return self.kind == "json"
 
     @property
     def document_of(self) -> Callable[[Any], Any] | None:
-        """From a value with a shape to what is kept in place of a copy, for the native module."""
+        """Converts a structured value to what is kept instead of a copy, for the native module."""
         return None if self.structure is None else self.structure.document_of
 
     @cached_property
     def encode(self) -> Callable[[Any], Any] | None:
-        """From a value to what the native module takes; None where that is the same."""
+        """Converts a value to what the native module takes; None if they are the same."""
         if self.structure is not None:
             return self.structure.encode
         return None if self.enum_class is None else _encode_enum(self.where, self.enum_class)
@@ -144,7 +144,7 @@ class Column:
         return self.has_default and not self.generated
 
     def stored(self, value: Any) -> Any:
-        """The value as the native module takes it."""
+        """The value in the form that the native module takes."""
         encode = self.encode
         return value if encode is None else encode(value)
 
@@ -202,7 +202,7 @@ class Column:
 def column_of(
     model: str, name: str, info: FieldInfo, config: pydantic.ConfigDict | None = None
 ) -> Column:
-    """The column of a field; says what is wrong with it otherwise."""
+    """The column of a field; raises an error that says what is wrong with it."""
     metadata = [*info.metadata, *metadata_within(info.annotation)]
     options = ColumnOptions.joined(it for it in metadata if isinstance(it, ColumnOptions))
     where = f"{model}.{name}"
@@ -267,7 +267,7 @@ def column_of(
 
 
 def plain_column(name: str, kind: str, where: str, many: bool = False) -> Column:
-    """A column of which no more is known than what its values are."""
+    """A column of which only the kind of the values is known."""
     return Column(
         name=name,
         column_type=None,
@@ -284,7 +284,7 @@ def plain_column(name: str, kind: str, where: str, many: bool = False) -> Column
 
 
 def _refuse_rows(where: str, annotation: Any) -> None:
-    """Refuse rows inside of a row, which other ORMs take for a relation."""
+    """Reject a model as the type of a field, which other ORMs treat as a relation."""
     for part in parts_of(annotation):
         if isinstance(part, type) and hasattr(part, "__ferro_table__"):
             name = part.__name__
@@ -296,7 +296,7 @@ def _refuse_rows(where: str, annotation: Any) -> None:
 
 
 def _structure(where: str, annotation: Any, use_enum_values: bool) -> Structure | None:
-    """What turns a document into a value, where it is more than JSON has types for."""
+    """The converter between documents and values, if the type is more than plain JSON."""
     is_plain, has_any_keys = True, False
     for part in parts_of(annotation):
         origin, arguments = typing.get_origin(part), typing.get_args(part)
@@ -325,7 +325,7 @@ _JSON = (dict, list, str, int, bool, Any, type(None))
 
 
 def check_comparable(where: str, role: str, kind: str, many: bool = False) -> None:
-    """Refuse a key of values that SQLite cannot compare."""
+    """Reject a key with values that SQLite cannot compare."""
     if many:
         raise SchemaError(f"field `{where}`: a list cannot be {role}: use a `str`, for example")
     if kind == "json":
@@ -341,7 +341,9 @@ def check_comparable(where: str, role: str, kind: str, many: bool = False) -> No
 
 
 def _encode_enum(where: str, members: type[enum.Enum]) -> Callable[[Any], Any]:
-    """From a member, or the value of one, to what is stored: all else could not be read back."""
+    """Converts a member, or its value, to what is stored; rejects anything else, as it could not be
+    read back.
+    """
     values = {member.value for member in members}
     flags = issubclass(members, enum.Flag)
 

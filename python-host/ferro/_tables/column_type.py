@@ -1,4 +1,4 @@
-"""The types of columns: which one the annotation of a field becomes."""
+"""Column types: from the annotation of a field to the type of its column."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _SCALARS: dict[Any, str] = {
 
 
 def scalar_kind(annotation: Any) -> str | None:
-    """The scalar type of a plain type; None of all else.
+    """The scalar type of a plain type; None for other types.
 
     Example:
         >>> scalar_kind(int), scalar_kind("int")
@@ -66,7 +66,7 @@ def scalar_kind(annotation: Any) -> str | None:
 
 
 def column_type_of(where: str, annotation: Any, metadata: Iterable[Any]) -> Found:
-    """What the annotation of a field becomes; an error for what there is no column for."""
+    """The column type of an annotation; raises an error if there is none."""
     origin = typing.get_origin(annotation)
     if annotation is str:
         return {"text": _constraint(metadata, "max_length")}, "text", False, None
@@ -144,7 +144,7 @@ _TYPE_NAMES: dict[str, tuple[Any, str]] = {
 
 
 def with_type(where: str, found: Found, name: str) -> Found:
-    """The column with the type that `db_type` asks for."""
+    """The column type with the database type that `db_type` names."""
     _, kind, many, members = found
     match = re.fullmatch(r"\s*([a-z][a-z0-9 ]*?)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?\s*", name)
     known = None if match is None else _TYPE_NAMES.get(match[1])
@@ -177,7 +177,7 @@ def _decimal_size(metadata: Iterable[Any]) -> dict[str, int] | None:
 
 
 def _constraint(metadata: Iterable[Any], name: str) -> int | None:
-    """A constraint that Pydantic keeps among the metadata."""
+    """A constraint from Pydantic's metadata."""
     for item in metadata:
         value = getattr(item, name, None)
         if isinstance(value, int):
@@ -186,7 +186,7 @@ def _constraint(metadata: Iterable[Any], name: str) -> int | None:
 
 
 def has_shape(annotation: Any) -> bool:
-    """Whether a value has fields of its own, and is stored as a document."""
+    """Whether a type is structured, and stored as a document."""
     if not isinstance(annotation, type):
         return False
     return (
@@ -197,7 +197,7 @@ def has_shape(annotation: Any) -> bool:
 
 
 def parts_of(annotation: Any) -> Iterator[Any]:
-    """A type, and the types that it is made of, without what is said besides them."""
+    """A type and its type arguments, without metadata."""
     parts = [annotation]
     seen: list[Any] = []
     while parts:
@@ -213,7 +213,7 @@ def parts_of(annotation: Any) -> Iterator[Any]:
 
 
 def without_none(annotation: Any) -> tuple[Any, bool]:
-    """`int` and True for `int | None`; the type and False for another one."""
+    """`int` and True for `int | None`; the type itself and False for other types."""
     annotation = without_metadata(annotation)
     if annotation is pydantic.JsonValue:
         return annotation, True
@@ -225,15 +225,15 @@ def without_none(annotation: Any) -> tuple[Any, bool]:
 
 
 def without_metadata(annotation: Any) -> Any:
-    """The type itself of an `Annotated`, a `NewType` or an alias that `type` has made."""
+    """The type behind an `Annotated`, a `NewType` or a `type` alias."""
     while (inner := _one_less(annotation)) is not annotation:
         annotation = inner
     return annotation
 
 
 def metadata_within(annotation: Any) -> list[Any]:
-    """What aliases of a type say besides it, where Pydantic does not keep it with the field: all
-    that `Name = Annotated[str, Field(…)]` says in `Name | None`.
+    """The metadata of aliases that Pydantic does not keep with the field: for example that of `Name
+    = Annotated[str, Field(…)]` in `Name | None`.
     """
     found: list[Any] = []
     while True:

@@ -1,4 +1,4 @@
-"""Constants of models as the database has them: defaults, and what checks compare with."""
+"""Constants of models in database form: defaults, and the values in checks."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def constant(kind: str, value: Any) -> Any:
-    """The WIT's `value` for a plain value of a scalar type, as JSON; None if it is not of that
-    type, or the database could not be told of it.
+    """The WIT's `value` for a plain value of a scalar type, as JSON; None if the value is not of
+    that type, or has no form in the database.
 
     Example:
         >>> import datetime
@@ -32,16 +32,16 @@ def constant(kind: str, value: Any) -> Any:
 
 
 def constant_default(kind: str, default: Any) -> Any:
-    """The WIT's `default-value` for a plain value, as JSON; None if only Python can make it.
+    """The WIT's `default-value` for a plain value, as JSON; None if only Python can compute it.
 
-    With it the rows that are there get a value when a migration adds the column.
+    Existing rows get it when a migration adds the column.
     """
     found = constant(kind, default)
     return None if found is None else {"constant": found}
 
 
 def database_default(where: str, kind: str, many: bool, default: Any) -> Any:
-    """The WIT's `default-value` for what `db_default` says, as JSON."""
+    """The WIT's `default-value` for `db_default`, as JSON."""
     if isinstance(default, DatabaseDefault):
         if many or kind not in default.kinds:
             raise SchemaError(

@@ -1,4 +1,4 @@
-"""Indexes and checks of tables, as a class declares them: `Index`, `Check`."""
+"""Declarations of indexes and checks in models: `Index`, `Check`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ..exceptions import SchemaError
 
 
 class Index:
-    """An index over fields, for the option `indexes` of a class.
+    """An index on one or several fields, for the option `indexes` of a class.
 
-    A relation stands for the field that holds its key. `name` is the one in the database, by
-    default made of table and columns. With `unique`, no two rows have the same values. `where` is
-    a function of the fields of a row, as for `Check`: the index has only the rows for which that
-    holds. A unique one is then no key that `upsert` or `get_or_create` could name.
+    A relation stands for the field that holds its key. `name` is the name in the database, by
+    default built from the table and the columns. With `unique`, no two rows have the same values.
+    `where` is a function of the fields of a row, as for `Check`: the index contains only the rows
+    that satisfy it. A unique index with `where` is not a key for `upsert` or `get_or_create`.
 
     Example:
         >>> import ferro
@@ -63,13 +63,13 @@ class Index:
 
 
 class Check:
-    """What holds for each row, for the option `checks` of a class.
+    """A condition that every row must satisfy, for the option `checks` of a class.
 
-    It is a function of the fields of a row that makes a condition, as for `where` of a query. It
-    compares them with constants and with each other, and computes nothing: `==`, `<` and so on,
-    `between`, `in_`, `not_in`, `is_null`, `is_distinct_from`, boolean fields, joined with `&`, `|`
-    and `~`. As with all checks of SQL, one that is null is no violation. `name` is what
-    `CheckViolation.constraint` says.
+    It is a function of the fields of a row that returns a condition, as for `where` of a query. It
+    compares fields with constants and with each other, without computing values: `==`, `<` and so
+    on, `between`, `in_`, `not_in`, `is_null`, `is_distinct_from` and boolean fields, combined with
+    `&`, `|` and `~`. As for all SQL checks, null is not a violation. `name` appears as
+    `CheckViolation.constraint`.
 
     Example:
         >>> import ferro

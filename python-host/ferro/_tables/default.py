@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 class DatabaseDefault:
-    """What the database puts where an insert says nothing; made by nobody but this module."""
+    """A default that the database computes for an insert without a value; created only by this
+    module.
+    """
 
     def __init__(self, name: str, kinds: tuple[str, ...], meaning: str) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""Derived tables: what a common table is to the queries that read it."""
+"""Derived tables: the table form of a common table, for the queries that read it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def derived(
     name: str, outputs: Iterable[tuple[str, Value]], select: Shape, step: Shape = ()
 ) -> Derived:
-    """The table with the values of a select: one for all that have its shape, so that shapes in
-    which it stands are soon compared.
+    """The table with the values of a select; one object per shape, so that shapes that contain it
+    compare fast.
     """
     definition = (name, select, step)
     known = _known.get(definition)
@@ -31,9 +31,9 @@ def derived(
 
 
 class Derived(Table):
-    """A table that a query makes for itself: the values that another one asks for, without a key.
+    """A table defined by a query: the values that it selects, without a key.
 
-    What values the query takes is not part of it.
+    The parameters of the query are not part of it.
     """
 
     def __init__(self, definition: Shape, outputs: Iterable[tuple[str, Value]]) -> None:
@@ -50,14 +50,14 @@ class Derived(Table):
         self.takes = 0 if step == ITSELF else count_of_values(select) + count_of_values(step)
 
     def query(self, shape: Any) -> _native.Query:
-        """The query of a shape, kept by the model's table that this one is derived from."""
+        """The query of a shape, cached by the model's table that this one is derived from."""
         source: Table = self
         while source.definition is not None:
             _, (_, source, _), _ = source.definition
         return source.query(("read", self, shape))
 
     def key_values(self, key: Any) -> NoReturn:
-        """There is none."""
+        """Empty: there is no key."""
         raise InvalidQuery(f"common table `{self.label}` has no key: ask for values of its fields")
 
     def unknown(self, name: str, what: str = "field") -> str:
@@ -70,11 +70,11 @@ _known: weakref.WeakValueDictionary[Shape, Derived] = weakref.WeakValueDictionar
 
 
 class _NoModel:
-    """What rows of no model are of."""
+    """The model of rows without a model."""
 
 
 def _column(table: str, name: str, value: Value) -> Column:
-    """A column that has the values of another query."""
+    """A column with the values of another query."""
     where = f"{table}.{name}"
     if value._column is None:
         return plain_column(name, value._kind, where, value._many)

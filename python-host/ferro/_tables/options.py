@@ -1,4 +1,4 @@
-"""Options of classes: what a model says of its table."""
+"""Options of model classes, for their tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .constraint import Check, Index
 
 @dataclass(frozen=True)
 class TableOptions:
-    """What stands beside the base of a class: `class User(ferro.Model, table="users")`."""
+    """The keyword arguments of a class: `class User(ferro.Model, table="users")`."""
 
     table: str | None = None
     schema: str | None = None

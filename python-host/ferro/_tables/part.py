@@ -1,4 +1,4 @@
-"""Parts of documents, as the type of their field describes them."""
+"""Parts of documents, according to the type of their field."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _OF_VALUES = ("ser_json_bytes", "ser_json_timedelta", "use_enum_values", "val_js
 
 
 def stored_part(where: str, annotation: Any, steps: tuple[str, ...], value: Any) -> Any:
-    """What a document has for a value at a path, as the field at its end stores it."""
+    """The stored form of a value at a path in a document, according to the field there."""
     if len(steps) + _levels(value) > _DEEPEST:
         raise ValueOutOfRange(f"`{where}` is in a JSON document of at most {_DEEPEST} levels")
     part = _part_at(where, annotation, steps)
@@ -88,7 +88,7 @@ def type_of_part(where: str, annotation: Any, steps: tuple[str, ...]) -> tuple[A
 
 
 def check_removable(where: str, annotation: Any, steps: tuple[str, ...]) -> None:
-    """Refuse to remove what a document cannot be read without."""
+    """Reject removing a part that the document needs to be readable."""
     part = _part_at(where, annotation, steps)
     if part is not None and part.required:
         raise TypeMismatch(f"`{where}` is required: a document without it could not be read")
@@ -102,7 +102,7 @@ class _Part:
 
 
 def _part_at(where: str, annotation: Any, steps: tuple[str, ...]) -> _Part | None:
-    """The part at the end of a path; None where its type does not say how it is stored."""
+    """The part at the end of a path; None if its type does not determine how it is stored."""
     part: _Part | None = _Part(annotation)
     for step in steps:
         if part is None:
@@ -170,7 +170,7 @@ def _value_config(config: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _of_fields(where: str, kind: Any, step: str, config: Any) -> _Part | None:
-    """Of a dataclass or a `TypedDict`, which has the config of what it is in, or its own."""
+    """The part of a dataclass or a `TypedDict`, with its own config or that of its container."""
     own = getattr(kind, "__pydantic_config__", None)
     try:
         hints = get_type_hints(kind, include_extras=True)
@@ -206,7 +206,7 @@ def _unknown(where: str, step: str, known: Mapping[str, Any]) -> UnknownField:
 
 
 def _levels(value: Any) -> int:
-    """How many dicts and lists are inside of each other: of endless ones, too many."""
+    """The nesting depth of dicts and lists; a cyclic value exceeds every limit."""
     levels, inside = 0, [value]
     while levels <= _DEEPEST:
         # Each once: what holds itself twice would have a power of two on each level.

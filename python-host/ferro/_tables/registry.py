@@ -1,4 +1,4 @@
-"""The list of all tables: how they are connected, and the catalog that is made of them."""
+"""The registry of all tables: their relations, and the catalog built from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .table import Table
 
 
 class Registry:
-    """All models of the application, and the catalog that the core component makes of them."""
+    """All models of the application, and the catalog that the core component builds from them."""
 
     def __init__(self) -> None:
         self.version = 0
@@ -28,7 +28,7 @@ class Registry:
         self._models: tuple[int, _native.Models] | None = None
 
     def add(self, table: Table) -> None:
-        """Take in a model. A class that is defined again replaces the former one."""
+        """Register a model. A class that is defined again replaces the former one."""
         with self._lock:
             folded = _folded(table.place)
             known = next((it for it in self._tables.values() if _folded(it.place) == folded), None)
@@ -83,7 +83,7 @@ class Registry:
         )
 
     def _meant(self, source: Table, name: str) -> list[Table]:
-        """The models that a name in a class may mean: what its module calls so goes first."""
+        """The models that a name in a class may refer to; a name in its module takes precedence."""
         named = [it for it in self._tables.values() if it.label == name.rpartition(".")[2]]
         known: Any = sys.modules.get(source.model.__module__)
         for part in name.split("."):
@@ -96,7 +96,7 @@ class Registry:
         return meant or near or named
 
     def link(self) -> None:
-        """Connect the tables by their relations, if one was added."""
+        """Resolve the relations between tables, if a table was added."""
         if self._linked == self.version:
             return
         with self._lock:
@@ -128,9 +128,9 @@ class Registry:
                 self._linked = version
 
     def load(self) -> None:
-        """Have the compiler ready and the models checked: what is wrong shows before any query.
+        """Load the compiler and check the models, so that faults show before the first query.
 
-        Those that refer to a model of a module that is still to be imported are left for later.
+        Models that refer to a module that is not imported yet are checked later.
         """
         compiler.load()
         with self._lock:
@@ -145,11 +145,11 @@ class Registry:
             self.models()
 
     def models(self) -> _native.Models:
-        """The checked models; checked again after one was added."""
+        """The checked models; checked again after a model was added."""
         return self.versioned()[1]
 
     def versioned(self) -> tuple[int, _native.Models]:
-        """The checked models, and which version they are: another thread may add some meanwhile."""
+        """The checked models with their version: another thread may add models meanwhile."""
         with self._lock:
             self.link()
             version, tables = self.version, list(self._tables.values())
@@ -163,7 +163,7 @@ class Registry:
         return found
 
     def _join(self, table: Table) -> None:
-        """Make the tables of pairs that are missing."""
+        """Create the missing tables of pairs."""
         for declared in table.relation_options.values():
             if declared.kind == "many-to-many" and declared.through is None:
                 target = self.target(table, declared)
@@ -201,7 +201,7 @@ def _reversed(relation: Relationship, name: str, declared: RelationOptions) -> R
 
 
 def _check_inherited(table: Table, relation: Relationship, way_back: Relationship) -> None:
-    """Refuse a relation that two models inherit whose way back has one name for both."""
+    """Reject a relation that two models inherit, if its reverse relations have the same name."""
     other = way_back.target
     if (
         other is not table
@@ -231,7 +231,9 @@ def _check_back_references(table: Table, relations: dict[str, Relationship]) -> 
 
 
 def _pairs(source: Table, declared: RelationOptions, target: Table) -> Table:
-    """A model for the pairs of a many-to-many relation: `post_tags` with `post_id` and `tag_id`."""
+    """Define a model for the pairs of a many-to-many relation: `post_tags` with `post_id` and
+    `tag_id`.
+    """
     one, two = _native.snake_case(source.label), _native.snake_case(target.label)
     formers = [it.renamed_from and _native.snake_case(it.renamed_from) for it in (source, target)]
     if one == two:

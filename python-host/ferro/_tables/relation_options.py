@@ -1,4 +1,4 @@
-"""Options of relations: what a class says of one, and the field that holds its key."""
+"""Options of relations, and the field that holds a relation's key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class RelationOptions:
-    """A relation as a class declares it; what is at its other end may be defined later."""
+    """A relation as declared by a class; its target may be defined later."""
 
     kind: Literal["foreign-key", "back-reference", "many-to-many"]
     related_name: str | None = None
@@ -38,16 +38,16 @@ class RelationOptions:
 
     @property
     def column(self) -> str:
-        """The field that holds the key of the other end: `author_id` for `author`."""
+        """The field that holds the key of the target: `author_id` for `author`."""
         return f"{self.name}_id"
 
     @property
     def sets_default(self) -> bool:
-        """Whether the database may have to set the default."""
+        """Whether the database may need to set the default."""
         return "set-default" in (self.on_delete, self.on_update)
 
     def holds(self, field: str) -> bool:
-        """Whether this field holds the key of the other end."""
+        """Whether this field holds the key of the target."""
         return self.kind == "foreign-key" and self.column == field
 
 
@@ -61,7 +61,7 @@ class KeyOf:
         """The type of the key; known when all models are."""
 
     def validate(self, value: Any, info: ValidationInfo) -> Any:
-        """The key, as the other model takes it; null where the relation may be."""
+        """Validate a key as the other model does; None is allowed if the relation may be null."""
         strict = bool((info.config or {}).get("strict"))
         if strict and info.mode == "json":
             return self._type().validate_json(to_json(value), strict=True)

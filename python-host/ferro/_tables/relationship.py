@@ -1,4 +1,4 @@
-"""Relations between tables: which rows are at the other end, by which fields."""
+"""Relations between tables: their targets, and the fields that join them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Relationship:
-    """A relation between two tables, from one of its ends."""
+    """A relation between two tables, seen from one of them."""
 
     name: str
     source: Table
@@ -33,12 +33,12 @@ class Relationship:
 
     @property
     def key_fields(self) -> tuple[str, ...]:
-        """The fields of the target by which a row of it is named."""
+        """The fields of the target that identify its rows."""
         return self.target_fields if self.holds_key else tuple(it.name for it in self.target.keys)
 
     @property
     def way_back(self) -> str:
-        """The relation of the target that comes back through the same pairs."""
+        """The reverse relation of the target, through the same pairs."""
         assert self.through is not None, "asked before"
         for name, other in self.target.relations.items():
             if (
@@ -51,7 +51,7 @@ class Relationship:
         raise InvalidQuery(f"`{self}` has no way back")
 
     def key_of(self, row: Any) -> tuple[Any, ...]:
-        """What names a row of the target: its key."""
+        """The key of a target row."""
         # One of a class that derives from the model is a row of another table.
         if type(row) is not self.target.model:
             is_key = self.holds_key and not isinstance(row, pydantic.BaseModel)
@@ -70,7 +70,7 @@ class Relationship:
 
 @dataclass(frozen=True, eq=False)
 class Through:
-    """The table of pairs of a many-to-many relation, from one of its ends."""
+    """The table of pairs of a many-to-many relation, seen from one side."""
 
     table: Table
     source_fields: tuple[str, ...]

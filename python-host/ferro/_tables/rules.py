@@ -1,4 +1,4 @@
-"""Indexes and checks of a table: from what a class declares to the WIT's, as JSON."""
+"""Indexes and checks of a table: from the declarations of a class to the WIT's form, as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Rules:
-    """What a class says of several fields together."""
+    """The uniques, indexes and checks of a class."""
 
     def __init__(
         self,
@@ -27,8 +27,8 @@ class Rules:
         columns: Mapping[str, Column | None],
         all_declared: Mapping[str, RelationOptions],
     ) -> None:
-        """The columns are by the names of fields; None is that of another model's key, whose type
-        is not known yet.
+        """`columns` maps names of fields to columns; None is the column of another model's key,
+        whose type is not known yet.
         """
         label = table.label
         self._table = table
@@ -59,7 +59,7 @@ class Rules:
 
     @property
     def keys(self) -> list[tuple[str, ...]]:
-        """The fields that are unique together, in all rows."""
+        """The sets of fields that are unique together, in all rows."""
         return [
             tuple(it["fields"]) for it in self.indexes if it["unique"] and it["condition"] is None
         ]

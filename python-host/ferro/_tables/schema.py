@@ -1,4 +1,4 @@
-"""Tables as the core component is told of them: the WIT's `schema`, as JSON."""
+"""Tables as passed to the core component: the WIT's `schema`, as JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .table import Table
 
 
 def schema_of(tables: list[Table]) -> dict[str, Any]:
-    """The models of some tables, and the enums that their columns are of."""
+    """The models of some tables, and the enums of their columns."""
     return {"models": [_model(table) for table in tables], "enums": _enums(tables)}
 
 
@@ -56,7 +56,7 @@ def _model(table: Table) -> dict[str, Any]:
 
 
 def _enums(tables: list[Table]) -> list[dict[str, Any]]:
-    """The enums of all tables. Two of one name would be one type of the database."""
+    """The enums of all tables. Two enums of one name would be the same database type."""
     found: dict[str | None, Column] = {}
     for column in (it for table in tables for it in table.enums):
         other = found.setdefault(column.enumeration, column)

@@ -1,7 +1,7 @@
-"""Documents that have a shape: between JSON and Pydantic models, dataclasses and such.
+"""Structured documents: conversion between JSON and Pydantic models, dataclasses and so on.
 
-How a model prints (alias, `exclude`, serializers, computed fields) says nothing of what is stored:
-a document has all fields, by their names, as their types have them.
+How a model is serialized (alias, `exclude`, serializers, computed fields) does not affect what is
+stored: a document has all fields, by their names, in the form of their types.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _PLAIN = frozenset({bool, float, int, str})
 
 
 class Structure:
-    """Between a JSON document and a value that has a shape."""
+    """Converts between a JSON document and a structured value."""
 
     def __init__(
         self, where: str, annotation: Any, config: pydantic.ConfigDict | None = None
@@ -93,21 +93,23 @@ class Structure:
         self._read = self._validate if self._alias_first else self._by_name
 
     def decode(self, document: Any) -> Any:
-        """The value of a document; a `ValueError` says what is wrong where, without the values."""
+        """Convert a document to a value; a `ValueError` says what is wrong where, without the
+        values.
+        """
         try:
             return self._read(document)
         except pydantic.ValidationError as error:
             raise ValueError(_faults(error)) from None
 
     def document_of(self, value: Any) -> Any:
-        """What tells later whether a value has changed: its document, as long as it has one."""
+        """The document of a value, to detect later changes, or a copy if it has none."""
         try:
             return self.encode(value)
         except TypeMismatch:
             return copy.deepcopy(value)
 
     def is_of(self, document: Any, value: Any) -> bool:
-        """Whether a value is still that of a document: storing it would change nothing."""
+        """Whether storing a value would leave the document unchanged."""
         if document is None or value is None:
             return document is value
         try:
@@ -124,9 +126,9 @@ class Structure:
         return False
 
     def encode(self, value: Any) -> Any:
-        """The document of a value; only one that can be read back.
+        """Convert a value to a document; raises an error if it could not be read back.
 
-        What is of the right class was validated, and is not validated again.
+        A value of the right class has been validated, and is not validated again.
         """
         if value is None:
             return None
@@ -154,11 +156,11 @@ class Structure:
         return document
 
     def taken(self, value: Any) -> Any:
-        """The document of a value as it is given; raises Pydantic's `ValidationError`."""
+        """Validate a value and convert it to a document; raises Pydantic's `ValidationError`."""
         return self.encode(self._adapter.validate_python(value, by_name=True, by_alias=False))
 
     def _natural(self, value: Any) -> Any:
-        """The document that the types of a value make."""
+        """The document according to the types of a value."""
         try:
             document = self._dump(value, warnings="error")
             if self._has_dicts or self._prints:
@@ -171,8 +173,8 @@ class Structure:
         return document
 
     def _printed(self, value: Any) -> Any:
-        """The document that serializers of the application make, of what has no other or is read
-        from no other.
+        """The document from the application's serializers, for values that have no other form, or
+        can be read only from this one.
         """
         document = self._dump_as_printed(value, warnings="none")
         read = self._read(document)
@@ -192,7 +194,7 @@ class Structure:
 
 
 def part_of(value: Any) -> Any:
-    """What a document has for a part of it, which need not have the whole shape."""
+    """The stored form of a part of a document, which may lack the rest of the structure."""
     if isinstance(value, Mapping):
         return {_key_of(key): part_of(it) for key, it in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -219,7 +221,7 @@ def _structure_of(kind: Hashable) -> Structure:
 
 
 def nodes_of(schema: Any) -> Iterator[Mapping[str, Any]]:
-    """All parts of a schema of Pydantic's, but for what another serializer stands in for."""
+    """All parts of a Pydantic schema, except those that another serializer replaces."""
     parts = [schema]
     while parts:
         part = parts.pop()
@@ -232,7 +234,7 @@ def nodes_of(schema: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _function_of(node: Mapping[str, Any]) -> Any:
-    """What a part is serialized with in place of its type's own way."""
+    """The function that serializes a part instead of its type's own serializer."""
     serialization = node.get("serialization")
     if isinstance(serialization, Mapping) and serialization.get("type") == "function-plain":
         return serialization["function"]
@@ -240,9 +242,9 @@ def _function_of(node: Mapping[str, Any]) -> Any:
 
 
 def _is_for_print(node: Mapping[str, Any]) -> bool:
-    """Whether a type that has a way of its own to be written has another one, of the application.
+    """Whether a type with its own serialization has another serializer, from the application.
 
-    What a class says itself of how it is written is no other way.
+    A class's own serializer does not count as another one.
     """
     serialization = node.get("serialization")
     if not isinstance(serialization, Mapping) or "function" not in serialization:
@@ -254,7 +256,7 @@ def _is_for_print(node: Mapping[str, Any]) -> bool:
 
 
 def _is_lost_as_value(node: Mapping[str, Any]) -> bool:
-    """Whether members of an enum could not be found by what JSON has in place of their values."""
+    """Whether members of an enum cannot be found by the JSON form of their values."""
     if node.get("type") != "enum" or _function_of(node) is not None:
         return False
     return not all(isinstance(it.value, (str, int, float)) for it in node["members"])
@@ -265,7 +267,7 @@ def _is_masked(node: Mapping[str, Any]) -> bool:
 
 
 def _is_lost_as_text(key: Mapping[str, Any]) -> bool:
-    """Whether the keys of a dict could not be made from the texts that JSON has in their place."""
+    """Whether the keys of a dict cannot be restored from their JSON texts."""
     kind = key.get("type")
     if _function_of(key) is not None:
         return False
@@ -282,7 +284,7 @@ def _is_lost_as_text(key: Mapping[str, Any]) -> bool:
 
 
 def keys_message(where: str) -> str:
-    """Says that a document has dicts whose keys could not be read again."""
+    """The message that a document has dicts whose keys could not be read back."""
     return (
         f"field `{where}`: the keys of a dict are texts in JSON, and these could not be read from "
         "a text: make it a `dict[str, …]`, or a list of pairs, `list[tuple[…, …]]`"
@@ -290,7 +292,7 @@ def keys_message(where: str) -> str:
 
 
 def _is_ambiguous(node: Mapping[str, Any]) -> bool:
-    """Whether fields have an alias that is the name of another one."""
+    """Whether a field has an alias that is the name of another field."""
     found = node.get("fields")
     if isinstance(found, Mapping):
         fields = dict(found)
@@ -306,7 +308,7 @@ def _is_ambiguous(node: Mapping[str, Any]) -> bool:
 
 
 def _first_steps(alias: Any) -> list[Any]:
-    """The keys at which a field may be found: an alias is one, a path, or a list of paths."""
+    """The keys at which a field may be found: an alias is a key, a path, or a list of paths."""
     if not isinstance(alias, list):
         return [alias]
     return [it[0] if isinstance(it, list) else it for it in alias]
@@ -317,7 +319,7 @@ def _dumping(serializer: Any) -> Any:
 
 
 def _serializer_of_all(schema: Any) -> SchemaSerializer:
-    """A serializer that leaves out no field, and knows nothing of how values are printed."""
+    """A serializer that includes all fields, and ignores custom serialization."""
     return serializer_of(_as_stored(schema))
 
 
@@ -331,7 +333,7 @@ def _as_stored(part: Any) -> Any:
 
 
 def _faults(error: pydantic.ValidationError) -> str:
-    """What is wrong where, without the values."""
+    """The faults and their locations, without the values."""
     faults = error.errors(include_url=False, include_context=False, include_input=False)
     return "; ".join(
         f"`{'.'.join(map(str, it['loc']))}`: {it['msg']}" if it["loc"] else it["msg"]

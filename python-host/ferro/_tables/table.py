@@ -1,4 +1,4 @@
-"""Tables: what the models of an application are to the database."""
+"""Tables: the database side of models."""
 
 from __future__ import annotations
 
@@ -39,11 +39,10 @@ _keeping = threading.Lock()
 
 
 class Table:
-    """What a model is to the database.
+    """The database side of a model.
 
-    What is annotated here is known when the models at the other ends of its relations are: it is
-    made when it is first asked for. Queries are kept by their shape, so that a shape becomes an AST
-    once.
+    The annotated attributes depend on the targets of its relations, so they are computed on first
+    use. Queries are cached by shape, so that each shape is converted to an AST only once.
     """
 
     columns: dict[str, Column]
@@ -112,7 +111,7 @@ class Table:
         """By which other names Pydantic takes the values of fields."""
 
     def _declared(self, column: Column) -> Column:
-        """A column that the class declares; what a relation says of it holds too."""
+        """A column that the class declares, with the options of its relation."""
         declared = next(
             (it for it in self.relation_options.values() if it.holds(column.name)), None
         )
@@ -143,7 +142,7 @@ class Table:
 
     @property
     def place(self) -> tuple[str | None, str]:
-        """Where it is in the database: its schema, and its name there."""
+        """Its schema and name in the database."""
         return self.schema, self.name
 
     @property
@@ -156,32 +155,32 @@ class Table:
 
     @property
     def generated_key(self) -> Column | None:
-        """The key, if the database generates it."""
+        """The key column, if the database generates it."""
         return self.keys[0] if self.keys[0].generated else None
 
     def column(self, name: str) -> Column:
-        """The column of a field; says which field is nearest, if there is none."""
+        """The column of a field; if there is none, the error suggests the nearest name."""
         column = self.columns.get(name)
         if column is None:
             raise UnknownField(self.unknown(name))
         return column
 
     def written(self, name: str) -> Column:
-        """The column that is written under a name: of a relation that which holds its key."""
+        """The column that a name writes to; for a relation, the one that holds its key."""
         relation = self.relations.get(name)
         return self.column(
             name if relation is None or not relation.holds_key else relation.source_fields[0]
         )
 
     def relation(self, name: str) -> Relationship:
-        """The relation of a name; says which is nearest, if there is none."""
+        """The relation of a name; if there is none, the error suggests the nearest name."""
         relation = self.relations.get(name)
         if relation is None:
             raise UnknownField(self.unknown(name, "relation"))
         return relation
 
     def unique_key(self, names: set[str]) -> tuple[str, ...] | None:
-        """A key that some fields make up: no two rows have the same values in it."""
+        """A unique key among some fields: no two rows have the same values in it."""
         keys = [tuple(it.name for it in self.keys)]
         keys += [(it.name,) for it in self.columns.values() if it.unique]
         keys += self.rules.keys
@@ -189,12 +188,12 @@ class Table:
         return next((key for key in keys if names.issuperset(key)), None)
 
     def is_unique(self, declared: RelationOptions) -> bool:
-        """Whether one row at most of this table has the key of a row at the other end."""
+        """Whether at most one row of this table has the key of a target row."""
         column = self.columns[declared.column]
         return declared.unique or column.unique or self.keys == (column,)
 
     def key_values(self, key: Any) -> dict[str, Any]:
-        """The fields of the primary key, with the values of one."""
+        """The fields of the primary key, with the values of a given key."""
         if len(self.keys) == 1:
             return {self.keys[0].name: key}
         if not isinstance(key, tuple) or len(key) != len(self.keys):
@@ -204,14 +203,14 @@ class Table:
         return {it.name: value for it, value in zip(self.keys, key, strict=True)}
 
     def validated(self, name: str, value: Any) -> Any:
-        """A value as Pydantic takes it for a field; raises its `ValidationError`."""
+        """A value validated by Pydantic for a field; raises its `ValidationError`."""
         validate = self._validators.get(name)
         if validate is None:
             validate = self._validators[name] = validator_of(self.model, name)
         return validate(value)
 
     def query(self, shape: Any) -> _native.Query:
-        """The query of a shape, if it was used before."""
+        """The query of a shape, cached."""
         query = self._queries.get(shape)
         if query is None:
             query = _native.Query(*query_json(self, shape))
@@ -219,18 +218,18 @@ class Table:
         return query
 
     def stored(self, names: Iterable[str]) -> list[tuple[str, Callable[[Any], Any] | None]]:
-        """Some fields, and how each is stored if not as it is: for the native module."""
+        """Fields with their encoders, for the native module."""
         return [(name, self.encoded.get(name)) for name in names]
 
     def without(self, left: tuple[str, ...]) -> tuple[str, ...]:
-        """All fields but some, in order; without any, these are `names` itself."""
+        """All fields except some, in order; `names` itself if none are left out."""
         names = self._without.get(left)
         if names is None:
             names = self._without[left] = tuple(it for it in self.names if it not in left)
         return names
 
     def resolve_columns(self) -> None:
-        """Make the columns, those of foreign keys like the keys that they hold."""
+        """Create the columns; those of foreign keys have the type of the key that they hold."""
         if "columns" in self.__dict__:
             return
         columns = {}
@@ -279,7 +278,7 @@ class Table:
         )
 
     def only_key(self, holders: tuple[Table, ...] = ()) -> Column:
-        """The key that another table can hold in one field."""
+        """The key, which must fit in one field of another table."""
         if self in holders:
             circle = quoted(sorted(it.label for it in holders[holders.index(self) :]))
             raise SchemaError(
@@ -297,7 +296,7 @@ class Table:
         )
 
     def own_relations(self) -> list[tuple[Relationship, str | None]]:
-        """The relations that the model declares, and the names of their ways back."""
+        """The relations that the model declares, and the names of their reverse relations."""
         relations: list[tuple[Relationship, str | None]] = []
         for declared in self.relation_options.values():
             if declared.kind == "back-reference":
@@ -321,7 +320,7 @@ class Table:
         return relations
 
     def _undeclared_way_back(self, declared: RelationOptions, target: Table) -> str | None:
-        """The `BackRef` of the target that only this relation can mean."""
+        """The `BackRef` of the target that can only refer to this relation."""
         taken = {it.related_name for it in self.relation_options.values()}
         candidates = [
             it.name
@@ -409,7 +408,7 @@ def _aliases(model: type[Model]) -> dict[str, str]:
 
 
 def put_cached(known: dict[Any, Any], key: Any, value: Any) -> None:
-    """Keep what was made, and forget the oldest if there are too many."""
+    """Add an entry to a cache, and drop the oldest if there are too many."""
     with _keeping:
         if len(known) >= _MOST_KEPT:
             known.pop(next(iter(known)))
@@ -417,7 +416,7 @@ def put_cached(known: dict[Any, Any], key: Any, value: Any) -> None:
 
 
 def _key_default(where: str, declared: RelationOptions, key: Column) -> Any:
-    """The default of a relation as the database needs it, to set it; None if it does not."""
+    """The default of a relation in database form, if the database needs it; otherwise None."""
     default = declared.default
     if default is ... or default is None:
         return None

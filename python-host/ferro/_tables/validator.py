@@ -1,4 +1,4 @@
-"""Validators of single fields: what Pydantic does to a value when an instance is made."""
+"""Validators of single fields, as Pydantic applies them when it creates an instance."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .structure import nodes_of
 
 
 def validator_of(model: type[pydantic.BaseModel], name: str) -> Callable[[Any], Any]:
-    """From a value as it is given to one that the field takes; raises a `ValidationError`.
+    """Returns a function that validates a value for a field, and raises a `ValidationError`.
 
-    With the model's config and the validators of the field, which see no other field. Those of the
-    model are of whole instances, and do not run.
+    It uses the model's config and the field's validators, which see no other field. Model
+    validators need whole instances, and do not run.
     """
     schema: Any = pydantic.TypeAdapter(model).core_schema
     parts = list(nodes_of(schema))
