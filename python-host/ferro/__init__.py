@@ -241,7 +241,7 @@ __all__ = [
     "value",
 ]
 
-# What only programs with tenants need, and takes a while to import: imported when asked for.
+# Needed only by programs with tenants, and slow to import: imported on first use.
 _OF_TENANTS = {
     "CallUsage": "._plugins.usage",
     "Grant": "._plugins.tenant",
@@ -251,7 +251,7 @@ _OF_TENANTS = {
     "Tenant": "._plugins.tenant",
 }
 
-# Who checks types knows all names; with this, a misspelt one would be one, too.
+# Type checkers know all names; with `__getattr__`, they would accept a misspelt one, too.
 if not _typing.TYPE_CHECKING:
 
     def __getattr__(name: str) -> _typing.Any:

@@ -15,9 +15,9 @@ class AbstractQuery:
 
     _kind: ClassVar[str] = "queries"
     _instead: ClassVar[dict[str, str]] = {}
-    """What to do in place of the methods that other kinds of queries have."""
+    """Advice for the methods of other kinds of queries."""
 
-    # Who checks types is told that there are none of these.
+    # Type checkers report these as missing.
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> NoReturn:

@@ -35,9 +35,9 @@ def check(error: type[FerroError], **arguments: tuple[Any, ...]) -> None:
     """
     for name, argument in arguments.items():
         value, kinds = argument[0], argument[1:]
-        # Nearly every argument is of the very type.
+        # Nearly every argument has exactly the expected type.
         if type(value) not in kinds and not any(_is(value, kind) for kind in kinds):
-            # Not the value: it may be a URL with a password that is in the wrong place.
+            # Not the value: it may be a URL with a password, passed in the wrong place.
             raise error(f"`{name}` takes {_expected(kinds)}, not `{type(value).__name__}`")
 
 
@@ -49,7 +49,7 @@ def check_choice(error: type[FerroError], name: str, value: Any, choices: Iterab
 
 def counted(name: str, count: int) -> int:
     """Check a number of rows, and return it."""
-    # Limits are given to nearly every query.
+    # Nearly every query has a limit.
     if type(count) is not int:
         check(InvalidQuery, **{name: (count, int)})
     if count < 0:
@@ -69,5 +69,5 @@ def _is(value: Any, kind: Any) -> bool:
         return value is None
     if kind in (int, float):
         return isinstance(value, (int, kind)) and not isinstance(value, bool)
-    # A text is a list of its letters, which nobody means.
+    # A text would be iterated as its letters.
     return isinstance(value, kind) and not (kind is Iterable and isinstance(value, (str, bytes)))

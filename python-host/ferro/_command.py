@@ -21,7 +21,7 @@ from ._tables.registry import registry
 from .exceptions import ConfigurationError, FerroError
 
 _DIFFERS, _FAILED = 1, 2
-"""Exit codes, as those of `diff`."""
+"""Exit codes, like those of `diff`."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -142,7 +142,7 @@ def _url(given: str) -> str:
         return given
     name = given.removeprefix("env:")
     if not name.isidentifier():
-        # It is not quoted: what stands there may be the URL itself.
+        # It is not quoted: it may be the URL itself.
         raise ConfigurationError(
             "put the name of a variable after `env:`, such as `env:DATABASE_URL`"
         )

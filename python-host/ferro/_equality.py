@@ -23,7 +23,7 @@ def is_same(one: Any, other: Any) -> bool:
     """
     if not isinstance(one, (dict, list, tuple)):
         return _is_same_scalar(one, other)
-    # Documents are nested deeper than calls may be.
+    # Documents may be nested deeper than calls.
     pairs = [(one, other)]
     while pairs:
         one, other = pairs.pop()
@@ -69,8 +69,8 @@ def _is_same_float(one: float, other: float) -> bool:
 
 
 def _is_same_instant(one: datetime.datetime, other: datetime.datetime) -> bool:
-    # Of one zone, Python compares the clock alone, which shows an hour twice in autumn; that hour
-    # it takes for none of another zone.
+    # Within one zone, Python compares local times, which repeat an hour in autumn; it takes that hour
+    # for unequal to any in another zone.
     ahead, other_ahead = one.utcoffset(), other.utcoffset()
     if ahead is None or other_ahead is None:
         return one == other
@@ -83,4 +83,4 @@ _COMPARED: dict[type, Callable[[Any, Any], bool]] = {
     float: _is_same_float,
     datetime.datetime: _is_same_instant,
 }
-"""Types of which equal values may be stored differently, or others alike."""
+"""Types whose equal values may be stored differently, or whose unequal values alike."""

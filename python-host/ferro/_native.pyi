@@ -1,4 +1,4 @@
-"""The native module: what it takes and gives. Use the package `ferro` in its place."""
+"""Type stubs of the native module. Use the package `ferro` instead."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path

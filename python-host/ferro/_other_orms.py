@@ -23,14 +23,14 @@ WORDS = {
     "select_related": 'include("relation")',
     "values_list": 'column("field")',
 }
-"""What a query does."""
+"""Methods of queries."""
 
 NAMES = {
     "Meta": 'table="…", uniques=[…], indexes=[…], checks=[…]',
     "__table_args__": "uniques=[…], indexes=[…], checks=[…]",
     "__tablename__": 'table="…"',
 }
-"""What the body of a class holds, and which options of the class say it here."""
+"""Declarations in class bodies, and the class options that replace them here."""
 
 LOOKUPS = {
     "contains": ".contains(…)",
@@ -48,7 +48,7 @@ LOOKUPS = {
     "lte": " <= …",
     "startswith": ".startswith(…)",
 }
-"""What stands behind a field in Django's names of conditions."""
+"""The suffixes of fields in Django's lookups."""
 
 
 def lookup(name: str) -> str:

@@ -19,7 +19,7 @@ from pydantic_core import SchemaSerializer
 if TYPE_CHECKING:
     from pydantic._internal._model_construction import ModelMetaclass as ModelMetaclass
 else:
-    # A class of a model's class makes its fields expressions. Only type checkers need its name.
+    # The metaclass makes fields expressions. Only type checkers need its base by name.
     ModelMetaclass = type(pydantic.BaseModel)
 
 

@@ -75,7 +75,7 @@ class FerroError(Exception):
     table: str | None = None
     column: str | None = None
     retryable: bool = False
-    """Whether the same may succeed if it is tried again, a transaction from its start."""
+    """Whether a retry may succeed, of a whole transaction if there is one."""
 
     def __init__(self, message: str, *, kind: str | None = None, retryable: bool = False) -> None:
         super().__init__(message)
@@ -141,15 +141,13 @@ class ConnectionRefused(ConnectionError):
 
 
 class AuthenticationError(ConnectionError):
-    """The server rejected the user or the password: fix the URL; percent-encode the password.
-    """
+    """The server rejected the user or the password: fix the URL; percent-encode the password."""
 
     kind = "authentication-failed"
 
 
 class DatabaseMissing(ConnectionError):
-    """The database or the file does not exist: create it; `?mode=rwc` in the URL creates a file.
-    """
+    """The database or the file does not exist: create it; `?mode=rwc` in the URL creates a file."""
 
     kind = "database-missing"
 
@@ -522,7 +520,7 @@ BY_CODE: dict[str | None, type[FerroError]] = {
     "FERRO_POOL_TIMEOUT": PoolTimeout,
     "FERRO_TRANSACTION_ENDED": TransactionError,
 }
-"""The classes that tell more than a kind does, by the codes of Ferro's own."""
+"""The classes that are more specific than a kind, by Ferro's own codes."""
 
 
 def from_native(

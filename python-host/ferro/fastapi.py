@@ -54,8 +54,9 @@ STATUSES: Mapping[type[FerroError], int] = {
     QueryTimeout: 503,
     SerializationError: 503,
 }
-"""The statuses of HTTP for exceptions, and for those below them. All others are faults of the
-program, which the server answers with 500."""
+"""HTTP statuses for exceptions and their subclasses. Others are bugs of the application, for which
+the server responds with 500.
+"""
 
 _PHRASES = {it.value: it.phrase for it in HTTPStatus}
 
@@ -108,7 +109,7 @@ def _answering(status: int) -> Any:
         if request.scope["type"] == "websocket":
             raise error
         if status >= 500:
-            # `request.url` is made of the header `Host` too, which may be anything.
+            # `request.url` includes the header `Host`, which may be anything.
             path, name = request.scope["path"], type(error).__name__
             _log.warning("%s %r: %s: %s", status, path, name, _native.escape_line(str(error)))
         return JSONResponse({"detail": phrase}, status)

@@ -78,7 +78,7 @@ async def new_database(server: str) -> AsyncIterator[str]:
             "database each time"
         )
     name = f"test_{uuid.uuid4().hex}"
-    # It has another name than the one that may stand there.
+    # Its name differs from that of an existing database.
     options = "&".join(it for it in (parts[2] or "").split("&") if not it.startswith("dbname="))
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(_run, server, f'drop database if exists "{name}" with (force)')

@@ -23,28 +23,32 @@ class PoolConfig:
     """
 
     max_connections: int | None = None
-    """The most connections at a time: 10. Past it, callers wait in line."""
+    """Maximum number of connections, by default 10. Further callers wait."""
     min_connections: int | None = None
-    """Connections kept open while idle: 0."""
+    """Number of idle connections to keep open, by default 0."""
     acquire_timeout: float | None = None
-    """How long a caller waits for a connection: 2."""
+    """How long a caller waits for a connection, by default 2."""
     connect_timeout: float | None = None
-    """How long opening the first connection may take; until then a server that is starting or full
-    is waited for: 10."""
+    """How long opening the first connection may take, including the wait for a server that is
+    starting or full, by default 10.
+    """
     idle_timeout: float | None = None
-    """Close a connection that was idle for so long: 600. `math.inf`: never."""
+    """Close connections that have been idle for this time, by default 600. `math.inf`: never."""
     max_lifetime: float | None = None
-    """Close a connection that has lived for so long: 1800. `math.inf`: never."""
+    """Close connections of this age, by default 1800. `math.inf`: never."""
     silence_timeout: float | None = None
-    """How long PostgreSQL may say nothing about a statement before it is asked over another
-    connection whether it still works on it: 15. `math.inf`: for ever."""
+    """How long PostgreSQL may be silent during a statement before Ferro checks over another
+    connection whether it still runs, by default 15. `math.inf`: never check.
+    """
     statement_cache_capacity: int | None = None
-    """Prepared statements kept on each connection: 100, and 0 at the ports of poolers, 6432 and
-    6543. Behind a pooler in transaction mode it has to be 0."""
+    """Prepared statements kept per connection, by default 100, but 0 at the ports of poolers, 6432
+    and 6543. Behind a pooler in transaction mode it must be 0.
+    """
     test_before_acquire: bool | None = None
-    """Ask a PostgreSQL connection for a sign of life before it is used: True."""
+    """Test a PostgreSQL connection before each use, by default True."""
     slow_statement: float | None = None
-    """A statement that takes so long is a warning of the logger `ferro.statement`: none is."""
+    """Statements that take this long are logged as warnings by `ferro.statement`; by default none.
+    """
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,11 @@ class SqliteConfig:
     """
 
     foreign_keys: bool | None = None
-    """Enforce foreign keys: True."""
+    """Enforce foreign keys, by default True."""
     wal: bool | None = None
-    """Keep files in write-ahead mode: True."""
+    """Use write-ahead logging for files, by default True."""
     busy_timeout: float | None = None
-    """How many seconds a writer waits for another one: 5."""
+    """How many seconds a writer waits for another one, by default 5."""
 
 
 def check_config(config: PoolConfig | SqliteConfig) -> None:

@@ -60,7 +60,7 @@ async def _check_outside(label: str) -> None:
         )
     stream = (asyncio.current_task(), label)
     for _ in range(3):
-        # One whose loop was left early is closed by a task, which begins in its turn.
+        # A stream whose loop was left early is closed by a task, which needs a turn to begin.
         if stream in engine.streams:
             await asyncio.sleep(0)
     if stream in engine.streams:

@@ -22,10 +22,10 @@ from .scope import Scope
 _log = logging.getLogger("ferro.migrate")
 
 THREADS = min(32, (os.cpu_count() or 1) + 4)
-"""Threads for plugins, which tenants share; as many as asyncio has for what blocks."""
+"""Threads for plugins, shared by tenants; as many as asyncio has for blocking calls."""
 
 contexts: Nesting[Block[str]] = Nesting("ferro_connection", Block.counts)
-"""The connections that blocks of `connection_context` have chosen."""
+"""The connections that `connection_context` blocks have selected."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,15 @@ class PoolStats:
     """
 
     size: int
-    """Connections that are open."""
+    """Open connections."""
     idle: int
-    """Those that nobody uses."""
+    """Connections that are not in use."""
     acquired: int
-    """Those in use."""
+    """Connections in use."""
     waiting: int
-    """Callers in line."""
+    """Callers waiting for a connection."""
     max: int
-    """The most connections there may be."""
+    """Maximum number of connections."""
 
 
 class Engine:
@@ -56,13 +56,13 @@ class Engine:
         self.databases = _native.Databases(THREADS)
         self._labels: set[str] = set()
         self._opening: set[str] = set()
-        """Labels of connections that are on their way."""
+        """Labels of connections that are being opened."""
         self._scoped: set[str] = set()
-        """Labels of connections that are used in scopes only."""
+        """Labels of connections that require a scope."""
         self._default: str | None = None
         self._gate: _Gate | None = None
         self.streams: Counter[tuple[asyncio.Task[Any] | None, str]] = Counter()
-        """How many streams that each task has begun go on, by the connection."""
+        """The number of open streams per task and connection."""
 
     async def connect(
         self,
@@ -82,10 +82,10 @@ class Engine:
             )
         self._opening.add(label)
         try:
-            # The first time, the compiler has to be loaded: not on the event loop, and while the
-            # database is waited for.
+            # The first time, this loads the compiler: off the event loop, while waiting for the
+            # database.
             loading = asyncio.get_running_loop().run_in_executor(None, registry.load)
-            # Where the database refuses, nobody else asks what became of it.
+            # If the connection fails, nothing else retrieves the result of this task.
             loading.add_done_callback(lambda it: it.cancelled() or it.exception())
             await self._close_unknown(label)
             await self.databases.connect(label, url, pool, sqlite)
@@ -93,7 +93,7 @@ class Engine:
             if auto_migrate:
                 await self._migrate(label)
         except BaseException:
-            # Who was cancelled may have a connection all the same.
+            # A cancelled caller may have a connection all the same.
             await self._close_unknown(label)
             raise
         finally:
@@ -166,8 +166,7 @@ class Engine:
         raise ConfigurationError(f"there is no connection `{label}` (connected: {known})")
 
     def _chosen(self, name: str | None) -> str | None:
-        """The named connection, the enclosing block's, or the default one, in this order.
-        """
+        """The named connection, the enclosing block's, or the default one, in this order."""
         if name is not None:
             return name
         block = contexts.current()
@@ -222,14 +221,14 @@ class _Gate:
     """What opens sessions."""
 
     version: int
-    """That of the models that it knows."""
+    """The version of its models."""
     gate: _native.Gate
     shared: dict[str, _native.Session]
-    """Sessions that single statements share, by their labels."""
+    """Sessions shared by single statements, by label."""
 
 
 engine = Engine()
-"""The one of this process."""
+"""The instance of this process."""
 
 
 def label_for(name: str | None) -> str:

@@ -101,5 +101,5 @@ def this_task() -> asyncio.Task[Any] | None:
     try:
         return asyncio.current_task()
     except RuntimeError:
-        # A thread may have the context of a task, and has no loop.
+        # A thread may have the context of a task, but no loop.
         return None

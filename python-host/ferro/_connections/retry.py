@@ -14,7 +14,7 @@ from .transaction import Isolation, current_transaction, transaction
 R = TypeVar("R")
 
 _PAUSE = 0.01
-"""Seconds; before each try it is twice as long, and a random part of that."""
+"""Seconds; it doubles before each retry, of which a random part is waited."""
 _LONGEST_PAUSE = 1.0
 
 

@@ -75,7 +75,7 @@ async def fetch_one(sql: str, *arguments: Any, using: Using = None) -> dict[str,
 def sql_session(sql: str, arguments: tuple[Any, ...], using: Using) -> tuple[str, _native.Session]:
     """The session that SQL text runs in, and its label; checks the values."""
     check(InvalidQuery, sql=(sql, str))
-    # As other drivers take all values. It would be one, an array, which SQLite compares with all.
+    # Other drivers take all values as a list. Here it would be one array value.
     if any(isinstance(it, tuple) for it in arguments):
         raise InvalidQuery(
             'a tuple is not a value: pass the values one by one, `fetch_all(sql, 7, "a")`, and '

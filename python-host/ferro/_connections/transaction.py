@@ -47,25 +47,25 @@ class Transaction:
         self._options = options
         self._parent: Transaction | None = None
         self._outer: Transaction | None = None
-        """The one that this is a savepoint of, if it was passed: else this task's."""
+        """The transaction of this savepoint, if it was passed; otherwise this task's."""
         self._owner: asyncio.Task[object] | None = None
         self._inside = False
-        """Whether its block goes on, which it may after a rollback."""
+        """Whether its block is open, also after a rollback."""
         self._savepoints = 0
-        """How many blocks go on inside of it, in any task."""
+        """The number of open blocks inside it, in any task."""
         self._session: _native.Session | None = None
         self._version = -1
-        """That of the models that the session knows."""
+        """The version of the session's models."""
         self._label: str | None = None
         self._scope: Scope | None = None
         self._told = False
-        """Whether it was logged that a task which was started inside works outside of it."""
+        """Whether it was logged that a task started inside it works outside of it."""
         self._streams: set[Callable[[], None]] = set()
-        """What ends those that are read in it."""
+        """Functions that close the streams that are read in it."""
         self._undo_log = UndoLog()
-        """What was known of the rows that are written in it, before."""
+        """The tracked state of rows before they were written in it."""
         self._callbacks: list[Callable[[], object]] = []
-        """What is called when it is committed."""
+        """Functions to call after the commit."""
 
     @property
     def label(self) -> str:
@@ -161,8 +161,7 @@ class Transaction:
         self._callbacks.append(callback)
 
     def __call__(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
-        """Decorate a coroutine function, so that each call runs in its own transaction.
-        """
+        """Decorate a coroutine function, so that each call runs in its own transaction."""
         if not inspect.iscoroutinefunction(function):
             raise ConfigurationError(
                 f"`@ferro.transaction()` is for a coroutine function (`async def`), not for "
@@ -193,7 +192,7 @@ class Transaction:
             self._session = await outer.begin()
             parent._savepoints += 1
         else:
-            # Before, as another thread may import a model meanwhile.
+            # Read first, as another thread may import a model meanwhile.
             self._version = registry.version
             self._label, session = engine.open(self._using, current_scope())
             _tell_of_others(self._label)
@@ -204,7 +203,7 @@ class Transaction:
         return self
 
     def _check_savepoint(self) -> None:
-        # `immediate` asks for what the transaction has already, or gets with its first write.
+        # The transaction has what `immediate` requires already, or gets it with its first write.
         own = [name for name, value in self._options.items() if value and name != "immediate"]
         if own:
             raise TransactionError(
@@ -221,7 +220,7 @@ class Transaction:
         self._inside = False
         _blocks.leave(self)
         try:
-            # There is none where it was rolled back.
+            # There is none after a rollback.
             if self._session is not None:
                 await self._end(commit=kind is None)
         finally:
@@ -241,7 +240,7 @@ class Transaction:
                 await _undo(session)
         finally:
             self._end_streams()
-            # Undoes what neither of them ended: they were cancelled, or refused.
+            # Rolls back if neither of them did, as they were cancelled or rejected.
             session.close()
             if not committed:
                 for forget in on_undo:
@@ -264,7 +263,7 @@ class Transaction:
             except GeneratorExit:
                 raise
             except BaseException as error:
-                # Raised by the block, it would seem that nothing was kept.
+                # If the block raised it, it would seem that nothing was committed.
                 _log.exception("connection `%s`: after a commit, %r failed", self.label, callback)
                 is_cancellation = isinstance(error, asyncio.CancelledError)
                 if _is_cancelled() if is_cancellation else not isinstance(error, Exception):
@@ -292,12 +291,12 @@ def _is_cancelled() -> bool:
 
 
 on_undo: list[Callable[[str], None]] = []
-"""What is called with the label of a connection on which a transaction was undone."""
+"""Called with the label of a connection on which a transaction was rolled back."""
 
 _blocks: Nesting[Transaction] = Nesting("ferro_transaction", lambda it: it._inside)
 
 Using = str | Transaction | None
-"""Where an operation runs, as callers say it: on a connection, or in a transaction."""
+"""Where an operation runs: on a named connection, or in a transaction."""
 
 
 def check_using(using: Using) -> None:
@@ -309,8 +308,8 @@ async def _undo(session: _native.Session) -> None:
     try:
         await session.rollback()
     except FerroError:
-        # Why the block failed is what its caller has to see. What cannot be rolled back is undone
-        # by the database when the connection is closed, which the driver has done.
+        # The caller must see why the block failed. If the rollback fails, the driver closes the
+        # connection, and the database rolls back.
         return
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 Places = tuple[tuple[str, int], ...]
-"""Fields, each with its place in what is known of a row."""
+"""Fields, each with its index in the tracked state of a row."""
 
 
 class UndoLog:
@@ -48,7 +48,7 @@ class UndoLog:
                 known = None if new else getattr(row, "_ferro_loaded", None)
                 self._keep(row, known, places)
             elif not before.filled and not (new and before.known is not None):
-                # What was stored before stays so, whoever wrote it again as if it were new.
+                # A row that was stored before remains stored, even if it was inserted again as new.
                 before.filled = places
 
     def undo(self) -> None:
@@ -74,7 +74,7 @@ class UndoLog:
 
     def _keep(self, row: Model, known: Any, filled: Places) -> None:
         rows, number = self._rows, id(row)
-        # When the row is gone, so is what was known of it, and its number may be that of another.
+        # When the row is collected, its entry goes too: another object may get its `id`.
         gone = weakref.ref(row, lambda _: rows.pop(number, None))
         rows[number] = _Before(gone, known, filled)
 
@@ -87,7 +87,7 @@ class _Before:
     known: tuple[Any, ...] | None
     """None if it was new."""
     filled: Places
-    """What the database has filled in."""
+    """The fields that the database generated."""
 
     def restore(self) -> None:
         row = self.row()
@@ -95,8 +95,8 @@ class _Before:
             return
         now = getattr(row, "_ferro_loaded", None)
         for name, place in self.filled:
-            # What was assigned since stays, as all that is assigned does. Of a row whose key was
-            # not read, nothing is known.
+            # Values assigned since are kept, as all assigned values are. A row whose key was not
+            # read has no tracked state.
             if now is not None and place < len(now) and vars(row)[name] == now[place]:
                 vars(row)[name] = None
         if self.known is not None:

@@ -21,7 +21,7 @@ from .. import _native
 from ..exceptions import ConfigurationError
 
 MOST_BYTES = 512 * 1024 * 1024
-"""What all entries may take; those that were not used for longest go first."""
+"""The maximum size of all entries; the least recently used are removed first."""
 
 
 def component_of(engine: Engine, code: bytes) -> Component:

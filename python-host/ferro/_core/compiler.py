@@ -36,7 +36,7 @@ class Compiler:
         self._lock = threading.Lock()
         self._core: Core | None = None
         self._handles: dict[int, ResourceAny] = {}
-        """Catalogs that the core has made, by their numbers."""
+        """Catalogs that the core has created, by number."""
         self._dropped: list[int] = []
 
     def load(self) -> None:
@@ -67,7 +67,7 @@ class Compiler:
 
     def close(self) -> None:
         """Drop the component; the next call creates a new instance."""
-        # At the end of a process that was forked, whoever is inside may be a thread that is gone.
+        # At the end of a forked process, the lock may belong to a thread that does not exist there.
         if self._lock.acquire(blocking=False):
             self._forget()
             self._lock.release()
@@ -93,7 +93,7 @@ class Compiler:
         known = self._handles.get(catalog.number)
         if known is not None:
             return known
-        # wasmtime-py tells ok and err by their classes here, and by a tag below.
+        # wasmtime-py distinguishes ok and err by class here, and by a tag below.
         made: ResourceAny | str = self._enter("[static]catalog.create", catalog.models)
         if isinstance(made, str):
             raise SchemaError(_faults(made))
@@ -110,7 +110,7 @@ class Compiler:
         try:
             yield self._running()
         except BaseException:
-            # Its memory may be in any state: the next call gets a new instance.
+            # Its memory may be inconsistent: the next call gets a new instance.
             self._forget()
             raise
 
@@ -155,9 +155,9 @@ def _faults(text: str) -> str:
 
 
 compiler = Compiler()
-"""The one of this process."""
+"""The instance of this process."""
 
-# Later, the modules of wasmtime-py are gone that it needs for that.
+# Later, the modules of wasmtime-py that it needs are unloaded.
 atexit.register(compiler.close)
-# Goes first: then nobody is inside.
+# Dropped first: then no thread is inside.
 atexit.register(_native.end)

@@ -17,7 +17,7 @@ from .wasm import compile_component, core_engine
 
 INTERFACE = f"ferro:orm/compiler-text@{_native.WIT_VERSION}"
 
-# A page of a large model takes some 10^6; who needs a thousand times that is hostile or lost.
+# A page of a large model takes about 10^6; a thousand times that is a bug or an attack.
 _FUEL_OF_A_CALL = 2_000_000_000
 _MEMORY = 256 * 1024 * 1024
 
@@ -58,8 +58,8 @@ class Core:
             raise self._failure(error) from error
 
     def _failure(self, error: Exception) -> FerroError:
-        # Not only of wasmtime: what somebody else's host function has raised in this process, in
-        # whatever thread, may be what wasmtime-py raises here.
+        # Not only wasmtime's errors: wasmtime-py may raise here what another host function in this
+        # process raised, in any thread.
         if self._store.get_fuel() == 0:
             return LimitError("the query or the models are too large to compile")
         return InternalError(f"the core component failed: {error}")
@@ -74,7 +74,7 @@ class Core:
 
 
 def _code() -> bytes:
-    # Beside the native module, so it is a file: `importlib.resources` takes 10 ms to say so.
+    # Next to the native module, so it is a file: `importlib.resources` takes 10 ms to find it.
     try:
         return Path(__file__).parents[1].joinpath("core.wasm").read_bytes()
     except FileNotFoundError as error:

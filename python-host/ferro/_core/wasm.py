@@ -15,10 +15,10 @@ from ..exceptions import ConfigurationError
 from .cache import component_of
 
 LARGEST_COMPONENT = 16 * 1024 * 1024
-"""A component of more bytes is not compiled."""
+"""Larger components, in bytes, are not compiled."""
 
 STACK = 512 * 1024
-"""Bytes of a plugin's stack."""
+"""Size of a plugin's stack in bytes."""
 
 
 def core_engine() -> Engine:
@@ -40,9 +40,9 @@ def plugin_engine(fuel: bool = False) -> Engine:
             config.epoch_interruption = True
             config.consume_fuel = fuel
             config.max_wasm_stack = STACK
-            # Of all cores, a plugin could keep others waiting that have nothing to do with it.
+            # With all cores, compiling a plugin could delay unrelated work.
             config.parallel_compilation = False
-            # The worlds are synchronous; what is not, could go on beside a call.
+            # The worlds are synchronous; asynchronous code could continue outside a call.
             ffi.wasmtime_config_wasm_component_model_async_set(config.ptr(), False)
             ffi.wasmtime_config_concurrency_support_set(config.ptr(), False)
             _plugin_engines[fuel] = Engine(config)

@@ -22,7 +22,7 @@ def assigned(table: Table, name: str, value: Any) -> tuple[Shape, tuple[Any, ...
     if callable(value) and not isinstance(value, Expression):
         value = value(Fields(table))
     if isinstance(value, JsonValue):
-        # Of the field's type, as beside a value it has the type of that.
+        # It gets the field's type, as a part that is compared gets the type of the value.
         value = value._part(column.kind)
     if isinstance(value, Value):
         return value._shape, value._values

@@ -40,7 +40,8 @@ def case(*branches: tuple[Expression | bool, object], otherwise: object = None) 
         raise InvalidQuery("`case` needs a branch with a value: `case((User.age < 18, 0), …)`")
     kind = reduce(wider, kinds)
     fields = [value for value in given if isinstance(value, Value)]
-    # Plain values beside a field are what that is compared with, members of its enum for instance.
+    # Plain values next to a field are converted like those it is compared with, such as members of
+    # its enum.
     first = next((it for it in fields if it._column is not None), Value((), (), "case", kind))
     operands = [_operand(first, value, kind) for value in given]
     shapes: list[tuple[Shape, Shape]] = []

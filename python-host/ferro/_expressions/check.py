@@ -42,7 +42,7 @@ _TURNED = {
     "greater": "less",
     "greater-or-equal": "less-or-equal",
 }
-"""Comparisons whose sides change places; the others stay what they are."""
+"""Comparisons with swapped sides; the others are symmetric."""
 _KEY = "key"
 """The kind of another model's key, which is not known yet."""
 _OF_KEYS = {int: "integer", str: "text", uuid.UUID: "uuid"}
@@ -70,7 +70,7 @@ _SPELT = {
     "subtract": "-",
     "weekday": "isoweekday",
 }
-"""What callers write for what is called otherwise here."""
+"""Names in the API that differ from those used here."""
 
 
 def field_condition(table: Table, column: Column, function: Callable[[Any], Any]) -> Groups:

@@ -45,7 +45,7 @@ class JsonValue(Texts):
             raise ValueOutOfRange(f"`{self._name}`: elements are counted from 0, not `{step}`")
         return JsonValue(self._document, (*self._steps, str(step)), f"{self._name}[{step!r}]")
 
-    # Who checks types knows what a part can do.
+    # Type checkers know the methods of a part.
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> NoReturn:

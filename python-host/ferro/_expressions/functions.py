@@ -58,8 +58,7 @@ class Functions(Texts, Expression):
         return self._call("year", "integer")
 
     def iso_year(self) -> Value:
-        """The ISO 8601 year of the `week`, which can differ from `year` around New Year.
-        """
+        """The ISO 8601 year of the `week`, which can differ from `year` around New Year."""
         return self._call("iso-year", "integer")
 
     def quarter(self) -> Value:

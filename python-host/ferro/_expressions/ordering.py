@@ -13,11 +13,11 @@ from .path import Fields, field_at, value_from
 from .value import Value
 
 Outputs = tuple[tuple[str, Value], ...]
-"""What is computed from each row, or for each group, and by which names."""
+"""Values computed for each row or group, with their names."""
 
 
 Term = str | Order
-"""A term that was asked for. What a name means is known when all of the query is."""
+"""A term as given. Names are resolved when the whole query is known."""
 
 
 class Ordering:

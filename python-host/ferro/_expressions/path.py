@@ -39,7 +39,7 @@ class Fields:
         self._table = table
         self._path = path
         self._root = root or table
-        """Where the path begins."""
+        """The table where the path begins."""
 
     def _at(self, name: str) -> Any:
         """The field or relation of any name, also one that is an attribute of this object."""
@@ -205,7 +205,7 @@ class RelatedExpression(RelationExpression):
     ) -> None:
         super().__init__(relation, path, root)
         self._chosen: Expression | None = None
-        """Which of the rows."""
+        """The condition on the rows."""
 
     def _at(self, name: str) -> Any:
         raise InvalidQuery(
@@ -249,7 +249,7 @@ class RelatedExpression(RelationExpression):
         relation = self._relation
         key = [outer(self._own(name)) for name in relation.source_fields]
         if relation.through is not None:
-            # A condition on the pairs is one more query around.
+            # A condition on the pairs needs one more nested query.
             key = [outer(it) for it in key]
         rows: Select[Any] = Select(QuerySpec(relation.target))
         chosen = () if self._chosen is None else (self._chosen,)
@@ -263,7 +263,7 @@ class RelatedExpression(RelationExpression):
             return super()._related(quantifier, conditions, equals)
         if quantifier != "all":
             return super()._related(quantifier, (chosen, *conditions), equals)
-        # Those that are not chosen need not satisfy any.
+        # Rows that are not chosen need not satisfy the conditions.
         rest = ~chosen.is_true()
         asked = [rest | it for it in conditions_of(self._relation.target, conditions, equals)]
         return super()._related("all", tuple(asked), {})
@@ -294,7 +294,7 @@ class FieldAttribute:
             raise AttributeError(f"`{type(row).__name__}` has no value for `{self._name}`")
         table = owner.__dict__.get("__ferro_table__")
         if table is None:
-            # Pydantic, which would take an expression for the default of a class that inherits it.
+            # Pydantic asks, and would take an expression for the default in a subclass.
             raise AttributeError(self._name)
         return field_of(table, self._name)
 
@@ -351,8 +351,7 @@ def _instead_of(relation: Relationship, path: str) -> str:
 def conditions_of(
     table: Table, conditions: Iterable[Any], equals: dict[str, Any]
 ) -> list[Expression]:
-    """Conditions from a caller's arguments: expressions, functions of fields, and equalities.
-    """
+    """Conditions from a caller's arguments: expressions, functions of fields, and equalities."""
     fields = Fields(table)
     found = [_condition(fields, condition) for condition in conditions]
     for name, value in equals.items():
@@ -399,8 +398,7 @@ def _is_function(given: Any) -> bool:
 
 
 def value_from(table: Table, given: Any) -> Value:
-    """A value from a caller's argument: a field's name, an expression or a function of fields.
-    """
+    """A value from a caller's argument: a field's name, an expression or a function of fields."""
     if isinstance(given, str):
         return field_at(table, given)
     if _is_function(given):

@@ -36,13 +36,11 @@ class Texts:
         return self._match("ilike", "ilike", pattern)
 
     def not_like(self, pattern: str) -> Expression:
-        """Whether the text does not match an SQL pattern, as for `like`. Null matches neither.
-        """
+        """Whether the text does not match an SQL pattern, as for `like`. Null matches neither."""
         return self._match("not-like", "not_like", pattern)
 
     def not_ilike(self, pattern: str) -> Expression:
-        """Whether the text does not match an SQL pattern, as for `ilike`. Null matches neither.
-        """
+        """Whether the text does not match an SQL pattern, as for `ilike`. Null matches neither."""
         return self._match("not-ilike", "not_ilike", pattern)
 
     def startswith(self, text: str) -> Expression:

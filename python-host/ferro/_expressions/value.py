@@ -55,15 +55,15 @@ class Value(Functions):
         super().__init__(shape, values)
         self._name = name
         self._kind = kind
-        """The type of its values, as the WIT calls it."""
+        """The type of its values, by its name in the WIT."""
         self._many = many
         self._column = column
-        """The one whose values these are: a member of its enum for one."""
+        """The column whose values these are, for example members of its enum."""
 
     def __repr__(self) -> str:
         return f"<value computed from {self._name}>"
 
-    # Who checks types knows what a value can do.
+    # Type checkers know the methods of a value.
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> NoReturn:
@@ -214,7 +214,7 @@ class Value(Functions):
 
     __iter__ = None
 
-    # Who checks types is told that there is none.
+    # Type checkers report it as missing.
     if not TYPE_CHECKING:
 
         def __contains__(self, part: Any) -> NoReturn:
@@ -335,7 +335,7 @@ class Value(Functions):
         if kind in _MOVED and operator in ("add", "subtract"):
             return self._move(operator, other, reflected)
         if isinstance(other, Value) and other._kind in _MOVED and operator == "add":
-            # What moves may come first: the two sides of a sum are alike.
+            # The amount may come first: a sum is symmetric.
             return other._move(operator, self, True)
         if isinstance(other, Value):
             right, values = other._shape, other._values
@@ -576,7 +576,7 @@ def col(field: Any) -> Value:
 
 
 _PLAIN = frozenset({bool, bytes, float, int, str})
-"""What no enum and no expression is of."""
+"""Types of plain values, which are neither enums nor expressions."""
 _MOVED = frozenset({"date", "timestamp", "timestamptz"})
 _WIDTHS = {"integer": 0, "decimal": 1, "float": 2}
 _NUMBERS: dict[type, str] = {int: "integer", float: "float", decimal.Decimal: "decimal"}

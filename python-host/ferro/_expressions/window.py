@@ -11,19 +11,19 @@ from .expression import Order, Shape
 from .value import Value
 
 _UNORDERED = ("row-number", "count", "sum", "average", "minimum", "maximum")
-"""Functions that mean something without an order."""
+"""Functions that work without an order."""
 
 
 _OF_ROWS = ("first-value", "last-value", "nth-value")
-"""Functions that take some of the rows around a row, but not of those that tie."""
+"""Functions that accept `rows` but not `groups`."""
 
 _FLOAT = Value((), (), "window", "float")
 
 _FARTHEST = 2**31 - 1
-"""The largest distance that the core takes."""
+"""The largest offset that the core accepts."""
 
 Bounds = tuple[int | None, int | None]
-"""Where a frame starts and ends, as distances from the row; None where the partition does."""
+"""The start and the end of a frame, as offsets from the row; None is the partition's."""
 
 
 class WindowFunction:
@@ -42,7 +42,7 @@ class WindowFunction:
         self._arguments = arguments
         self._values = values
         self._of = of
-        """What its values are like; None for a number."""
+        """The value whose type its results have; None for a number."""
 
     @property
     def name(self) -> str:

@@ -45,9 +45,9 @@ class Migration:
     applied: tuple[MigrationStep, ...]
     """The steps that were applied, in order."""
     left: tuple[MigrationStep, ...]
-    """The steps that were not, in order."""
+    """The steps that were not applied, in order."""
     script: str = field(default="", repr=False, compare=False)
-    """What is left as a script of SQL, for `sqlite3` or `psql`; what was applied is a comment."""
+    """The remaining steps as an SQL script, for `sqlite3` or `psql`; applied steps are comments."""
 
     def __str__(self) -> str:
         return self.script

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="Model")
 
 ROUNDS = 10
-"""How often a row may be deleted between finding its key taken and reading it."""
+"""How often to retry if a row is deleted between finding its key taken and reading it."""
 
 
 class Connected(Generic[M]):
@@ -135,8 +135,9 @@ class Connected(Generic[M]):
     async def bulk_create(self, rows: Iterable[M], *, return_keys: bool = False) -> int:
         """Insert many new instances, all or none, and return their number.
 
-        Generated keys follow the order of the list. With `return_keys`, each instance gets the values that the database generates, such as its
-        key, which takes longer. Without it they have no key: query the rows to save or delete them.
+        Generated keys follow the order of the list. With `return_keys`, each instance gets the
+        values that the database generates, such as its key, which takes longer. Without it they
+        have no key: query the rows to save or delete them.
         """
         check(InvalidQuery, return_keys=(return_keys, bool))
         new = self._checked("bulk_create", rows)
@@ -294,8 +295,8 @@ class Connected(Generic[M]):
             new = await insert_or(self._table, row, self._using, Conflict(target))
             if new is not None:
                 return new, True
-            # Another one has made it meanwhile, and may delete it again; or there is one that does
-            # not match.
+            # Another transaction has inserted it meanwhile, and may delete it again; or the row
+            # does not match.
             found = await self.get_or_none(**stored_values(self._table, target, row))
             if found is not None:
                 if not is_like(self._table, found, row, values):
@@ -311,14 +312,14 @@ class Connected(Generic[M]):
 
     def _checked(self, operation: str, rows: Iterable[M]) -> list[M]:
         model = self._model
-        # An instance is a list of pairs to Python.
+        # To Python, an instance is an iterable of pairs.
         if isinstance(rows, model) or not isinstance(rows, Iterable):
             raise InvalidQuery(
                 f"`{operation}` takes a list of `{self._table.label}`, not `{type(rows).__name__}`"
             )
         rows = list(rows)
         for row in rows:
-            # One of a class that derives from the model is a row of another table.
+            # An instance of a subclass is a row of another table.
             if type(row) is not model:
                 raise InvalidQuery(f"`{operation}` takes `{self._table.label}`, not `{row!r}`")
         return rows

@@ -39,7 +39,7 @@ def with_relations(row: Model, copied: M) -> M:
 def with_copied_relations(row: Model, copied: M, memo: dict[int, Any]) -> M:
     """A copy with copies of the loaded rows of its relations."""
     known = known_of(row)
-    # They may lead back to the row.
+    # They may refer back to the row.
     memo[id(row)] = copied
     know(copied, {**known, "_ferro_related": copy.deepcopy(known["_ferro_related"], memo)})
     return copied

@@ -69,7 +69,7 @@ class ModelMeta(ModelMetaclass):
         return super().__new__(mcs, name, bases, namespace, **options)
 
     def __getattr__(cls, name: str) -> Any:
-        # Pydantic asks every class for names of its own, before there is a table.
+        # Pydantic looks up names of its own on every class, before there is a table.
         table = None if name.startswith("_") else cls.__dict__.get("__ferro_table__")
         if table is None:
             return super().__getattr__(name)  # type: ignore[misc]
@@ -98,7 +98,7 @@ def _add_key_field(declared: RelationOptions, namespace: dict[str, Any]) -> None
     """Add the field for the key of the other end, unless the class has a field of that name."""
     is_declared = namespace["__annotations__"][declared.column] is not KEY
     if declared.default is None and not declared.nullable:
-        # For type checkers, to which either of the two may be given.
+        # For type checkers, which accept either of the two.
         if is_declared:
             return
         raise SchemaError(
@@ -117,7 +117,7 @@ def _add_key_field(declared: RelationOptions, namespace: dict[str, Any]) -> None
 
 def _key_annotation(declared: RelationOptions, key: KeyOf) -> Any:
     table = getattr(declared.target, "__dict__", {}).get("__ferro_table__")
-    # A key that is a relation itself may be that of a model which is not defined yet.
+    # A key that is itself a relation may belong to a model that is not defined yet.
     if isinstance(table, Table) and not any(
         it.primary_key for it in table.relation_options.values()
     ):
@@ -201,6 +201,6 @@ def share_names(model: type[Model]) -> None:
     """
     first = object.__new__(model)
     for name in model.model_fields:
-        # One that is deprecated takes none in this way.
+        # A deprecated field cannot be set in this way.
         with suppress(AttributeError):
             object.__setattr__(first, name, None)

@@ -67,8 +67,8 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 
     __slots__ = ("__weakref__", "_ferro_loaded", "_ferro_related")
 
-    # A misspelt name would be a value that is lost. Nobody makes a `Model` itself, and having
-    # Pydantic get ready for that takes as long as all else here.
+    # A misspelt name would lose its value. `Model` itself is never instantiated, and having
+    # Pydantic prepare for that takes as long as everything else here.
     model_config = pydantic.ConfigDict(extra="forbid", defer_build=True)
 
     __ferro_table__: ClassVar[Table | None] = None
@@ -116,7 +116,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
                 )
             return
         try:
-            # If that is not done yet.
+            # Unless that is done already.
             cls.model_rebuild()
         except pydantic.errors.PydanticUndefinedAnnotation as error:
             raise SchemaError(
@@ -224,8 +224,9 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     async def bulk_create(cls, rows: Iterable[Self], *, return_keys: bool = False) -> int:
         """Insert many new instances, all or none, and return their number.
 
-        Generated keys follow the order of the list. With `return_keys`, each instance gets the values that the database generates, such as its
-        key, which takes longer. Without it they have no key: query the rows to save or delete them.
+        Generated keys follow the order of the list. With `return_keys`, each instance gets the
+        values that the database generates, such as its key, which takes longer. Without it they
+        have no key: query the rows to save or delete them.
         """
         return await Connected(cls, None).bulk_create(rows, return_keys=return_keys)
 
@@ -345,7 +346,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         equal = {it.name: value for it, value in zip(table.keys, key, strict=True)}
         query, values = prepared(spec.where(*conditions_of(table, (), equal)))
         _, runner = runner_for(using or origin)
-        # Not by way of `ferro.session`, which keeps what was changed.
+        # Not through `ferro.session`, which keeps unsaved changes.
         rows = await runner.fetch_instances(query, values, table.loader)
         if not rows:
             raise gone(table)
@@ -355,7 +356,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         object.__setattr__(self, "_ferro_related", {})
 
     def __hash__(self) -> int:
-        # Equal rows have equal keys, and a key is what seldom changes.
+        # Equal rows have equal keys, and keys seldom change.
         table = table_of(type(self))
         key = _key_of(table, self)
         if None in key:
@@ -363,7 +364,8 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         return hash(key)
 
     def __await__(self) -> Generator[Any, Any, Self]:
-        # A relation is awaited, whether its row is loaded or not. None leads to a row without key.
+        # Relations are awaited, whether their row is loaded or not. None leads to a row without a
+        # key.
         table = table_of(type(self))
         if None in _key_of(table, self) and loaded(self) is None:
             raise InvalidQuery(
@@ -376,7 +378,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     @property
     def model_fields_set(self) -> set[str]:
         """The fields that were passed or loaded, as a new set."""
-        # Loaded rows share the one that Pydantic keeps.
+        # Loaded rows share the set that Pydantic keeps.
         return set(super().model_fields_set)
 
     @classmethod
@@ -415,7 +417,7 @@ def _key_of(table: Table, row: Model) -> tuple[Any, ...]:
     return tuple(row.__dict__.get(it.name) for it in table.keys)
 
 
-# Pydantic is ready for its subclasses when they are defined, as for those of its own base.
+# Pydantic prepares subclasses when they are defined, as for its own base class.
 del Model.model_config["defer_build"]
 
 

@@ -26,9 +26,9 @@ _ERROR: dict[str, type | tuple[type, ...]] = {
     "column": (str, type(None)),
     "retryable": bool,
 }
-"""The WIT's `error`, as Python has it."""
+"""The WIT's `error` in Python."""
 _LONGEST_REPR = 1_000
-"""So much of a plugin's own error is in the text of the exception that has it."""
+"""Maximum length of a plugin's own error in the text of its exception."""
 _REPR = reprlib.Repr()
 _REPR.maxdict = _REPR.maxlist = _REPR.maxset = _REPR.maxtuple = 20
 _REPR.maxstring = _REPR.maxother = _LONGEST_REPR

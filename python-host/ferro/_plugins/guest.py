@@ -29,12 +29,12 @@ DATABASE = "ferro:orm/database"
 RAW_SQL = "ferro:orm/raw-sql"
 _PACKAGE = "ferro:orm/"
 _INTERFACES = {DATABASE, RAW_SQL, "ferro:orm/types", "ferro:orm/schema", "ferro:orm/query"}
-"""What a plugin may import of the package; those not named above are types."""
+"""The interfaces of the package that a plugin may import; those not named above are types."""
 
 _WASI_TRACK = "0.2"
 
 _VALUES = 4096
-"""So many values cross the wall before somebody looks at the clock."""
+"""The number of passed values between two checks of the clock."""
 
 _calls = threading.local()
 
@@ -57,11 +57,11 @@ class GuestCall:
         self.limits = limits
         self.output = Output(plugin, limits.tenant, limits.log_bytes)
         self.fuel: int | None = None
-        """What its code has used, where that is counted."""
+        """The fuel that its code has used, if it is counted."""
         self.failure: BaseException | None = None
         self.cancelled = False
         self.context: Any = None
-        """The store's, while a function of the host runs."""
+        """The context of the store, while a host function runs."""
         self._next = 1
         self._handles: dict[int, Any] = {}
         self._values = 0
@@ -172,7 +172,7 @@ class Imports:
         self._name = name
         self._linker = Linker(engine)
         self._callbacks: list[Any] = []
-        """What wasmtime calls; it keeps none of them alive."""
+        """The callbacks of wasmtime, which does not keep them alive."""
         imports = component.type.imports(engine)
         interfaces = reader.interfaces(imports)
         with self._linker.root() as root:
@@ -229,7 +229,7 @@ def unfit(plugin: str, why: str) -> UnsupportedError:
 
 
 _KEPT = ctypes.CFUNCTYPE(None, ctypes.c_void_p)()
-"""What wasmtime calls when it needs a callback no more: nothing."""
+"""The finalizer of callbacks for wasmtime: none."""
 
 
 def _drop(_: StoreContext, number: int) -> None:

@@ -13,7 +13,7 @@ from .types import RESOURCES, Type
 from .values import CHUNK, FORMATS, Mismatch, Passing, Value, bytes_of, column, succeed
 
 Lift = Callable[[Value, Passing], Any]
-"""From a value of wasmtime's, which stays as it is, to plain Python."""
+"""Converts a wasmtime value, which it does not change, to plain Python."""
 
 
 def lift(kind: Type, *, snake_case: bool = False, is_query: bool = False) -> Lift:
@@ -91,7 +91,7 @@ _COLUMNS: dict[str, Callable[[Any], Any]] = {
     "u8": bytes,
     "bool": lambda column: list(map(bool, column)),
 }
-"""What a column becomes that is no list of its values."""
+"""Columns that do not become a list of their values."""
 
 
 def _lift_list(kind: Type, inner: Callable[[Type], Lift]) -> Lift:

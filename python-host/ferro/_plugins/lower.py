@@ -17,7 +17,7 @@ from .types import RESOURCES, Type
 from .values import CHUNK, FORMATS, SIZE, Mismatch, Passing, Value, bytes_of, column, succeed
 
 Lower = Callable[[Any, Value, Passing], None]
-"""From plain Python into a value of wasmtime's, which is an empty one before."""
+"""Converts plain Python into an empty wasmtime value."""
 
 _INTEGERS = {
     "s8": range(-(2**7), 2**7),
@@ -119,7 +119,7 @@ _WRITE: dict[str, tuple[int, str, Callable[[Any], Any]]] = {
         for name, allowed in _INTEGERS.items()
     },
 }
-"""Of each scalar the kind of its values, their name, and what checks them."""
+"""For each scalar, the kind of its values, their name, and their check."""
 
 
 def _scalar(kind: int, name: str, check: Callable[[Any], Any]) -> Lower:

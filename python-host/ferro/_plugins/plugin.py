@@ -49,12 +49,12 @@ _TICK = 0.01
 """Seconds between two epochs."""
 _NO_LIMIT = 2**64 - 1
 LONGEST_LOAD = 60.0
-"""Seconds that a plugin may take to be loaded, as in the host in Rust."""
+"""Maximum seconds for loading a plugin, as in the Rust host."""
 _LOADING = 2
-"""How many plugins are loaded at once."""
+"""How many plugins can load at once."""
 _TABLES = 8
 _TABLE_ELEMENTS = 20_000
-"""Tables of a plugin, and their elements: what the host in Rust allows."""
+"""Maximum number of wasm tables of a plugin, and of their elements, as in the Rust host."""
 
 
 class Plugin:
@@ -199,12 +199,12 @@ class Plugin:
         call = GuestCall(self.name, gate, limits)
         context = contextvars.copy_context()
         running = _threads.submit(context.run, self._measured, found, arguments, call)
-        # One that was cancelled before its thread took it up makes room, too.
+        # A load that is cancelled before its thread starts frees its slot, too.
         running.add_done_callback(lambda _: gate.close())
         try:
             result, usage = await asyncio.wrap_future(running)
         except asyncio.CancelledError:
-            # The thread goes on until the guest next calls, or until the deadline.
+            # The thread continues until the guest's next call, or until the deadline.
             call.cancelled = True
             raise
         if isinstance(result, FerroError):
@@ -224,7 +224,7 @@ class Plugin:
         return {name: Export(name, function) for name, function in found.items()}
 
     def _describe(self) -> Any:
-        # A later patch of the package is as good: `ferro:orm/models@0.1.7#describe`.
+        # A later patch version of the package also fits: `ferro:orm/models@0.1.7#describe`.
         name = next((it for it in self._exports if path_of(it) == _MODELS), "")
         described = self._exports.pop(name, None)
         if described is None:
@@ -235,7 +235,8 @@ class Plugin:
         if described.function != wit_functions()[_MODELS].get(name.partition("#")[2]):
             raise unfit(self.name, f"`{name}` has different types here")
         limits = _native.GuestLimits(tenant_json(NOBODY))
-        # There are no models yet to open a session with, so no gate: opening one is a trap.
+        # There are no models yet to open a session with, so there is no gate: opening a session
+        # traps.
         call = GuestCall(self.name, _NoGate(limits.deadline), limits)
         return self._run(Export(name, described.function, snake_case=False), (), call)
 
@@ -260,7 +261,7 @@ class Plugin:
     def _run(self, export: Export, arguments: tuple[Any, ...], call: GuestCall) -> Any:
         """Run one call in a fresh store and instance, on a thread that may block."""
         store, limits = Store(self._engine), call.limits
-        # The limit on memory is one for each memory, so that it is one in all only with one memory.
+        # The memory limit applies to each memory, so only one memory is allowed.
         store.set_limits(
             memory_size=limits.memory,
             memories=1,
@@ -292,7 +293,7 @@ class Plugin:
             return PluginTrap(f"`{self.name}` crashed: {failure}")
         if not isinstance(failure, WasmtimeError):
             return InternalError(f"a host function failed: {type(failure).__name__}")
-        # Above its last line there are names that the plugin chooses.
+        # The lines before the last one contain names that the plugin chooses.
         cause = innermost(failure)
         if cause == "wasm trap: interrupt":
             return call.limits.deadline_exceeded()
@@ -356,7 +357,7 @@ class _Ticker:
 
 _tickers = {fuel: _Ticker(fuel) for fuel in (False, True)}
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="ferro-plugin")
-# One that takes too long keeps its thread until it ends.
+# A load that takes too long keeps its thread until it ends.
 _loaders = ThreadPoolExecutor(_LOADING, thread_name_prefix="ferro-loading")
 
 

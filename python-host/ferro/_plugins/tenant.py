@@ -28,7 +28,7 @@ class TableGrant:
     read: Any = "all"
     """The columns that may be read: `"all"`, a list, or `{"except": [...]}`."""
     write: Any = "all"
-    """The columns that may be given values by inserts and updates, in the same form."""
+    """The columns that inserts and updates may set, in the same form."""
     insert: bool = False
     """Whether rows may be inserted."""
     update: bool = False
@@ -36,9 +36,10 @@ class TableGrant:
     delete: bool = False
     """Whether rows may be deleted."""
     filters: Mapping[str, Any] = field(default_factory=dict)
-    """For a column a value, a list or a set of values, or comparisons: every row that is read,
-    changed or left behind satisfies all of them. Values are booleans, integers, floats, texts,
-    UUIDs and members of enums; a decimal is a whole number."""
+    """Maps a column to a value, a list or a set of values, or comparisons. Every row that is read,
+    written or left by a write satisfies all of them. Values are booleans, integers, floats, texts,
+    UUIDs and members of enums; a decimal must be a whole number.
+    """
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,17 @@ class Grant:
     """
 
     access: Literal["read-only", "read-write"] = "read-only"
-    """With `"read-only"` nothing can be written, whatever the grants of the tables say."""
+    """With `"read-only"`, nothing can be written, whatever the table grants say."""
     tables: Mapping[str, TableGrant | Mapping[str, Any]] | None = None
-    """What may be done with each table; others do not exist for the tenant. None: all tables, read
-    or, with `"read-write"`, read and written."""
+    """The rights on each table; others do not exist for the tenant. None: all tables can be read
+    or, with `"read-write"`, read and written.
+    """
     raw_sql: bool | Literal["fenced", "unfenced"] = False
-    """Whether SQL text may be run. `True` is `"fenced"`."""
+    """Whether SQL text is allowed. `True` is `"fenced"`."""
     role: str | None = None
     """PostgreSQL: the role that every statement runs as."""
     search_path: Sequence[str] = ()
-    """PostgreSQL: the schemas in which tables are looked for."""
+    """PostgreSQL: the schemas in which tables are looked up."""
     settings: Mapping[str, str] = field(default_factory=dict, repr=False)
     """PostgreSQL: settings for every statement, for row-level security: `{"app.tenant": "42"}`.
     Not in the `repr`: they may be secrets."""
@@ -85,17 +87,17 @@ class Tenant:
     """
 
     name: str
-    """For logs and metrics, and what calls are counted under."""
+    """The name for logs and metrics, and for counting calls."""
     grants: Mapping[str, Grant | Mapping[str, Any]] = field(default_factory=dict)
-    """What may be done on each connection, by its name; others cannot be opened."""
+    """The rights on each connection, by its name; others cannot be opened."""
     limits: Mapping[str, Any] = field(default_factory=dict)
-    """Limits of the calls of plugins, named as in an operator's file, times in seconds and sizes in
-    bytes: `{"rows": 500, "statement-timeout": 0.5}`. `docs/tenants.md` lists all of them with their
-    defaults."""
+    """Limits of plugin calls, named as in a tenant file, with times in seconds and sizes in bytes:
+    `{"rows": 500, "statement-timeout": 0.5}`. `docs/tenants.md` lists them with their defaults.
+    """
 
 
 NOBODY = Tenant("nobody")
-"""Who calls a plugin without being named: nothing is granted."""
+"""The tenant of calls without one: it has no grants."""
 
 
 def tenant_json(tenant: Tenant | Mapping[str, Any]) -> str:
@@ -116,7 +118,7 @@ def _plain(value: Any, path: tuple[str, ...]) -> Any:
     they would differ from the values of rows, so that a filter `not-equal` would admit all rows.
     """
     if isinstance(value, (Tenant, Grant, TableGrant)):
-        # The names of our own fields; those inside a mapping are the user's.
+        # The names of our own fields; keys of a mapping are the user's.
         names = [it.name for it in dataclasses.fields(value)]
         return {it.replace("_", "-"): _plain(getattr(value, it), (*path, it)) for it in names}
     if isinstance(value, Mapping):

@@ -54,9 +54,9 @@ from ..exceptions import ConfigurationError
 Type = tuple[Any, ...]
 
 DEEPEST = 32
-"""How many types may lie inside of each other; those of the WIT package are 18."""
+"""Maximum nesting depth of types; that of the WIT package is 18."""
 MOST = 50_000
-"""How many types the functions of a plugin may have in all, each counted where it stands."""
+"""Maximum number of types in all functions of a plugin, counting each occurrence."""
 
 RESOURCES = (
     "ferro:orm/database#session",
@@ -68,7 +68,7 @@ RESOURCES = (
     "wasi:cli/terminal-input#terminal-input",
     "wasi:cli/terminal-output#terminal-output",
 )
-"""The resources of the host: an interface, and a name in it."""
+"""The host's resources, each as interface and name."""
 
 _SCALARS: dict[type[ValType], str] = {
     Bool: "bool",
@@ -99,9 +99,9 @@ class Interface(NamedTuple):
 
     functions: dict[str, Function]
     resources: dict[str, str | None]
-    """What is known of each, by its name here: one of `RESOURCES`, if it is the host's."""
+    """The resources by local name; one of `RESOURCES` if it is the host's."""
     others: list[str]
-    """Names of what is neither a function nor a resource."""
+    """Names of items that are neither functions nor resources."""
 
 
 def path_of(interface: str) -> str:
@@ -158,7 +158,7 @@ class Reader:
             if isinstance(kind, FuncType):
                 found.functions[inner] = self.function(kind)
             elif isinstance(kind, ResourceType):
-                # The first name is that of the interface that it belongs to; others use it.
+                # The first name is in the interface that defines it; others use it.
                 self._resources.append((f"{path_of(name)}#{inner}", kind))
                 found.resources[inner] = self._resource(kind)
             elif not isinstance(kind, ValType):

@@ -19,19 +19,19 @@ class CallUsage:
     """
 
     elapsed: float
-    """Seconds on the clock, from the making of the instance on."""
+    """Wall-clock seconds, including the creation of the instance."""
     busy: float
-    """Seconds that it kept its thread busy: its own code, and Python's for it."""
+    """Seconds of thread time: of its own code, and of Python's for it."""
     fuel: int | None = None
-    """Units of fuel; None where the plugin does not count them."""
+    """Units of fuel; None if the plugin does not count them."""
     statements: int = 0
-    """Statements sent, beginnings of transactions included."""
+    """Statements sent, including those that begin transactions."""
     rows_read: int = 0
-    """Rows given to the plugin."""
+    """Rows passed to the plugin."""
     rows_written: int = 0
     """Rows inserted, updated and deleted."""
     bytes: int = 0
-    """Bytes of the values given to the plugin."""
+    """Bytes of the values passed to the plugin."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class Outcome:
     """
 
     value: Any
-    """What the function returned, as `Plugin.call` gives it."""
+    """The result of the function, in the form of `Plugin.call`."""
     usage: CallUsage
 
 
 def tell(plugin: str, tenant: str, export: str, outcome: str, usage: CallUsage) -> None:
     """Log one call with `ferro.call`, with its usage in the attributes."""
     if _log.isEnabledFor(logging.INFO):
-        # `bytes` says little beside the attributes of other records.
+        # `bytes` would be too vague among the attributes of other records.
         used = asdict(usage)
         used["result_bytes"] = used.pop("bytes")
         fields = {"plugin": plugin, "tenant": tenant, "export": export, "outcome": outcome, **used}

@@ -37,10 +37,10 @@ FORMATS = {
     "f32": "f",
     "f64": "d",
 }
-"""What a list of these is a column of. They lie at the same distance, and are copied as one."""
+"""Scalars whose lists are contiguous columns, which are copied as a whole."""
 
 CHUNK = 4096
-"""So many values are converted before anybody looks at the clock."""
+"""The number of values converted between two checks of the clock."""
 
 
 class Mismatch(Exception):
@@ -51,7 +51,7 @@ class Passing(Protocol):
     """The call that values are passed for."""
 
     context: Any
-    """The store's, while a function of the host runs: only there handles are passed."""
+    """The context of the store, while a host function runs; handles are passed only then."""
 
     def spend(self, values: int) -> None:
         """Count values; raise an error if there is no time left for them."""

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("ferro.guest")
 _LINE = 4 * 1024
-"""A line that is longer is cut into several."""
+"""Longer lines are split."""
 _RECORD = 64
-"""What the end of a line counts for: a record of the log is about so much longer than its line."""
+"""The size charged for each line, by which a log record exceeds its text."""
 _PERMIT = 64 * 1024
-"""So many bytes may be written at once, and so many are made at random."""
+"""Maximum bytes per write, and per request for random bytes."""
 
 
 class Fault(Exception):
@@ -203,7 +203,7 @@ FUNCTIONS: dict[str, dict[str, tuple[Function, Callable[..., Any]]]] = {
         ),
     },
     "wasi:io/error": {
-        # No stream gives one.
+        # No stream returns one.
         "[method]error.to-debug-string": (
             _function(("self", _handle("error", "borrow")), result=_TEXT),
             lambda *_: "",
@@ -279,4 +279,4 @@ FUNCTIONS: dict[str, dict[str, tuple[Function, Callable[..., Any]]]] = {
         "get-random-u64": (_function(result=_U64), _random),
     },
 }
-"""What a plugin may import: of each interface the functions, their types, and what they do."""
+"""The functions of each interface that a plugin may import, with types and implementations."""

@@ -145,8 +145,7 @@ def check_alike(method: str, outputs: Outputs, others: Outputs) -> None:
 
 
 def in_common(own: tuple[str, Value], *others: tuple[str, Value]) -> tuple[str, Value]:
-    """A value of all queries, by its name in the first; an enum's if it is so in each query.
-    """
+    """A value of all queries, by its name in the first; an enum's if it is so in each query."""
     name, value = own
     if all(value._column_with(it) for _, it in others):
         return own

@@ -56,7 +56,7 @@ class CommonTable:
     def __repr__(self) -> str:
         return f"<common table {self._table.label}>"
 
-    # Who checks types knows what it has.
+    # Type checkers know its fields.
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> NoReturn:

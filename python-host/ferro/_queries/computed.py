@@ -55,7 +55,7 @@ def computed_rows(spec: QuerySpec) -> ShapeAndValues:
     listed = [_of_groups(spec, it._shape, it._values) for _, it in outputs]
     of_having = None if having is None else _of_groups(spec, having._shape, having._values)
     order = [_of_groups(spec, it._shape[0], it._values) for it in ordering.terms]
-    # Where rows are distinct or combined, it has to be the same expression.
+    # For distinct or combined rows, it must be the same expression.
     order = [(("listed", listed.index(it)), ()) if it in listed else it for it in order]
     parts = [it._values for it in spec.group]
     parts += [values for _, values in listed]
@@ -84,7 +84,7 @@ def ordering_of_rows(spec: QuerySpec) -> Ordering:
     """The order, with its names resolved."""
     outputs = spec.outputs
     if outputs is not None and spec.form == "value":
-        # Who asks for one computed value gives it no name.
+        # A single computed value has no name.
         outputs = tuple([it for it in outputs if isinstance(it[1], FieldExpression)])
     return ordering_of(spec.table, outputs, spec.order or ())
 
@@ -143,7 +143,7 @@ def _replaced(groups: dict[int, Value], shape: Shape, values: tuple[Any, ...]) -
     for number, group in groups.items():
         if group._shape == shape and group._values == values:
             return ("group", number), ()
-    # Of another model's rows, fields are others. A parameter and what takes no values stay.
+    # Fields of another model's rows differ. Parameters and nodes without values stay the same.
     if not values or shape[0] in ("parameter", "related", "select"):
         return shape, values
     parts: list[Any] = []

@@ -53,11 +53,11 @@ class Page(Generic[T]):
     """
 
     rows: list[T]
-    """In the order of the query."""
+    """The rows, in the order of the query."""
     start: Position | None
-    """The place of the first row; None if there is no row."""
+    """The position of the first row; None if there is no row."""
     end: Position | None
-    """The place of the last row; None if there is no row."""
+    """The position of the last row; None if there is no row."""
     more: bool
     """Whether there are further rows in the direction of the page."""
 
@@ -96,14 +96,14 @@ async def _read(spec: QuerySpec, position: Position | None, backward: bool) -> P
         order=terms,
         outputs=(*(spec.outputs or fields_of(table)), *listed),
         includes={},
-        # One more tells whether there are more.
+        # One more row shows whether there are more.
         limit=None if limit is None else min(limit + 1, _MOST_ROWS),
     )
     label, runner = runner_for(spec.using)
     try:
         read, beside = await runner.fetch_instances_and(*prepared(rest), table.loader)
     except TypeMismatch as error:
-        # Values of the query itself fail on the first page, from which positions come.
+        # Wrong values in the query itself fail on the first page, before there is a position.
         if position is None:
             raise
         raise InvalidPosition(f"the position does not fit the query: {error}") from error

@@ -50,6 +50,6 @@ def pairs_of(spec: QuerySpec, rows: list[Any], beside: list[tuple[Any, ...]]) ->
     """Rows with the values that were read with them, as dicts."""
     outputs = (spec.outputs or ())[len(spec.table.columns) :]
     names = [name for name, _ in outputs]
-    # What follows, in pages, is what they are ordered by.
+    # Values that follow, in pages, are those of the order.
     values = [dict(zip(names, it, strict=False)) for it in beside]
     return list(zip(rows, decoded(outputs, values), strict=True))

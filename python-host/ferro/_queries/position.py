@@ -31,9 +31,9 @@ class Position:
 
     def __init__(self, order: str, values: tuple[Any, ...]) -> None:
         self.order = order
-        """What the rows are ordered by, term by term: `-age,id`."""
+        """The terms of the order: `-age,id`."""
         self.values = values
-        """What the row is ordered by, as the database has it."""
+        """The row's values in the order, in database form."""
 
     @classmethod
     def parse(cls, text: str) -> Position:

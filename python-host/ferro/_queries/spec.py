@@ -26,7 +26,7 @@ class Join(NamedTuple):
 
     table: Derived
     values: tuple[Any, ...]
-    """What the query of the table takes."""
+    """The parameters of the table's query."""
     on: Expression
 
 
@@ -62,19 +62,21 @@ class QuerySpec:
 
     def __init__(self, table: Table, using: Using = None) -> None:
         self.plain: Final = True
-        """Whether nothing was asked: all rows of the table, as they are."""
+        """Whether the query has no parts: all rows of the table."""
         self.table: Final = table
         self.using: Final = using
         self.given: Final[tuple[Any, ...]] = ()
-        """What the query of the table takes, if that is a common one."""
+        """The parameters of the table's query, for a common table."""
         self.joins: Final[tuple[Join, ...]] = ()
         self.condition: Final[Expression | None] = None
         self.outputs: Final[Outputs | None] = None
         self.form: Final[Form] = "dict"
-        """How a row of outputs comes: as a dict, the only value by itself, or as an instance with a
-        dict beside it. Then all fields are listed before what is beside."""
+        """The form of a row of outputs: a dict, the only value, or an instance paired with a dict.
+        In the latter case, all fields come first in the outputs.
+        """
         self.distinct: Final[bool | tuple[Value, ...]] = False
-        """Whether rows that are alike come once; or in what those agree of which one comes."""
+        """Whether duplicate rows are dropped; or the values for which only the first row is kept.
+        """
         self.group: Final[tuple[Value, ...]] = ()
         self.having: Final[Expression | None] = None
         self.order: Final[tuple[Term, ...] | None] = None
@@ -82,14 +84,16 @@ class QuerySpec:
         self.offset: Final[int | None] = None
         self.includes: Final[Tree] = {}
         self.lock: Final[tuple[str, str] | None] = None
-        """How strong it is, and what becomes of rows that others have locked."""
+        """Its strength, and what to do with rows that others have locked."""
         self.combined: Final[Combination | None] = None
-        """The queries that this one is made of. Then what is not asked of all of their rows is part
-        of each of them."""
+        """The queries that this one combines. Parts that do not apply to all of their rows belong
+        to each of them.
+        """
 
     def with_(self, **changes: Any) -> QuerySpec:
         """A copy with some parts changed."""
-        # Every query passes here a few times: a loop over the slots would take thrice as long.
+        # Every query calls this several times: a loop over the slots would take three times as
+        # long.
         other: Any = object.__new__(QuerySpec)
         other.plain = False
         other.table = self.table
@@ -158,7 +162,7 @@ _PARTS: dict[str, Callable[[QuerySpec], object]] = {
     "for_update": lambda it: it.lock is not None and it.lock[0] == "update",
     "for_share": lambda it: it.lock is not None and it.lock[0] == "share",
 }
-"""The methods that ask for something, and whether they did."""
+"""The methods that set a part of the query, and whether they did."""
 
 ALL_PARTS = frozenset(_PARTS)
 LOCKS = frozenset({"for_update", "for_share"})

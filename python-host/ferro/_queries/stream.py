@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .spec import QuerySpec
 
 _LARGEST_BATCH = 2**32 - 1
-"""Of more rows the native module does not take the number."""
+"""The largest number of rows that the native module accepts."""
 
 _STREAMED = ALL_PARTS - {"include"}
 

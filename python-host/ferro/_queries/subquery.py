@@ -53,7 +53,7 @@ def subquery(query: Query[Any, Any]) -> Value:
     """
     value = _only_value("ferro.subquery", query)
     first = first_of(query._spec)
-    # That it has one row at most has to be part of its shape.
+    # The limit to one row must be part of its shape.
     shape, values = _inside("ferro.subquery", first.with_(limit=None))
     return Value(
         ("subquery", shape, first.limit),

@@ -22,8 +22,8 @@ from .spec import Form
 
 V = TypeVar("V")
 
-# To a type checker `User.age >= 18` compares two integers: that it is a condition only shows when
-# it runs. `where` refuses a real `bool` there.
+# To a type checker, `User.age >= 18` compares two integers: it is a condition only at run time.
+# `where` rejects a real `bool`.
 Condition = Expression | bool | Callable[[Any], Any]
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class TableQuery(Query[T, Q]):
             raise InvalidQuery("`get` takes a key, or values of fields")
         spec = spec.where(*conditions_of(table, (), equals), *conditions_of(table, (), keys))
         if any(_is_of_one_row(spec, it) for it in (*equals, *keys)):
-            # No limit need say so.
+            # No limit is needed.
             return await read(spec)
         rows = await read(spec.at_most(2))
         return [self._only(rows)] if rows else []

@@ -29,7 +29,7 @@ class Branch:
 
     relation: Relationship
     rows: QuerySpec | None
-    """Which of the related rows; None: all."""
+    """The query of the related rows; None means all."""
     further: Tree
 
 
@@ -142,7 +142,7 @@ async def _of_pairs(relation: Relationship, chosen: QuerySpec, keys: set[Any]) -
     (key,) = relation.key_fields
     condition = getattr(Fields(relation.target), key).in_(wanted)
     found, stored = await read_with(chosen.where(condition), key)
-    # In the order of the query that found them.
+    # In the order of the query.
     places = {it: place for place, it in enumerate(stored)}
     pairs = [pair for pair in pairs if pair[target] in places]
     pairs.sort(key=lambda pair: places[pair[target]])
@@ -150,8 +150,7 @@ async def _of_pairs(relation: Relationship, chosen: QuerySpec, keys: set[Any]) -
 
 
 async def _of_each(relation: Relationship, chosen: QuerySpec, keys: set[Any]) -> Found:
-    """Related rows with a limit per parent: the core numbers them, and reads the parents again.
-    """
+    """Related rows with a limit per parent: the core numbers them, and reads the parents again."""
     (own,) = relation.source_fields
     source, target, using = relation.source, relation.target, chosen.using
     condition = getattr(Fields(source), own).in_(keys)
@@ -165,7 +164,7 @@ async def _of_each(relation: Relationship, chosen: QuerySpec, keys: set[Any]) ->
     else:
         decode = source.column(own).read
         parents = [key if decode is None else decode(key) for (key,) in others]
-        # A row comes with each of its parents.
+        # A row is returned once for each of its parents.
         names = [it.name for it in target.keys]
         known: dict[tuple[Any, ...], Any] = {}
         read = [known.setdefault(tuple([row.__dict__[it] for it in names]), row) for row in read]
@@ -187,7 +186,7 @@ def _chosen(branch: Branch, using: str | Transaction) -> QuerySpec:
             raise InvalidQuery(
                 f"`{relation}` is loaded on `{label}`, where the rows are from, not on `{named}`"
             )
-        # Whole rows are distinct anyway.
+        # Whole rows are always distinct.
         rows = rows.with_(using=using, distinct=False)
     if rows.order is None:
         keys = tuple([field_of(rows.table, it.name).asc() for it in rows.table.keys])

@@ -124,7 +124,7 @@ class Unloaded:
         return self._known_key() == tuple(other.__dict__.get(it) for it in relation.target_fields)
 
     def __hash__(self) -> int:
-        # `asyncio.gather` awaits once what is the same, and each of these loads a row of its own.
+        # `asyncio.gather` awaits equal objects once, but each of these must load its own row.
         return id(self)
 
     def _known_key(self) -> tuple[Any, ...]:
@@ -184,7 +184,7 @@ async def load_row(row: Model, relation: Relationship) -> Any:
     if found is None:
         if relation.holds_key:
             raise DoesNotExist(f"`{relation}`: its `{relation.target.label}` no longer exists")
-        # Not kept: nothing that this row has says when there is one.
+        # Not kept: nothing on this row shows when one appears.
         return None
     remember(row, relation, found)
     return found

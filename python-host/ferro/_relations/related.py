@@ -101,7 +101,7 @@ class RelatedRows(Select[M]):
         return self._needed()[place]
 
     def __bool__(self) -> bool:
-        # Without this it would be asked for its length.
+        # Without this, Python would call its `__len__`.
         return bool(self._needed())
 
     def _loaded(self) -> list[M] | None:

@@ -25,7 +25,7 @@ M = TypeVar("M", bound="Model")
 OnDelete = Literal["cascade", "restrict", "set null", "set default", "no action"]
 
 KEY: Any = object()
-"""Stands among annotations for that of the key of a relation, which is not made yet."""
+"""Marks the annotation of a relation's key, which is not created yet."""
 
 
 def ForeignKey(  # noqa: N802 - beside `Field`
@@ -146,7 +146,7 @@ class Relation(Generic[T]):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        # Models take their relations out before Pydantic sees them.
+        # Models remove their relations before Pydantic sees them.
         raise SchemaError(
             f"`Relation` of `{handler.field_name}`: in a model, define it with `= "
             "ferro.ForeignKey()`, `ferro.BackRef()` or `ferro.ManyToMany()`; a class that is "

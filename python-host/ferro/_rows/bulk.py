@@ -112,8 +112,7 @@ def _alike(changes: Sequence[tuple[M, Change]]) -> list[list[tuple[M, Change]]]:
 async def _update_alike(
     table: Table, alike: list[tuple[M, Change]], using: Transaction
 ) -> list[Known]:
-    """Update the same fields of many rows; return their new tracked state.
-    """
+    """Update the same fields of many rows; return their new tracked state."""
     rows = [row for row, _ in alike]
     names, version = alike[0][1].names, named_version(table, alike[0][1].version)
     keys = tuple(it.name for it in table.keys)
@@ -126,7 +125,7 @@ async def _update_alike(
         if await writing != len(rows):
             raise await missing(table, [change for _, change in alike], runner)
         return known
-    # A row is found by what it has been, and the batch would have to carry both.
+    # A row is found by its old values, and the batch would need both old and new.
     known = []
     for row, change in alike:
         writing = runner.execute(change.query(table), change.values(table, row))
@@ -192,7 +191,7 @@ async def _insert_alike(
         query = table.query(("insert-many", names, None, conflict.shape))
         count = await runner.write(query, rows, table.stored(names), conflict.values, None)
         if count != len(rows) and current_scope() is not None and not conflict.may_leave:
-            # A row of another tenant is neither updated nor told of.
+            # A row of another tenant is neither updated nor revealed.
             raise taken(table, conflict.target)
         return count
     query = table.query(("insert-many", names, None, None))
@@ -200,7 +199,7 @@ async def _insert_alike(
     count = await runner.write(query, rows, table.stored(names), (), loader)
     inside = block(using)
     if inside is not None:
-        # They may be marked as stored by now, which they were not before.
+        # They may be marked as stored now, which they were not before.
         inside._undo_log.note(table, rows, new=True)
     if left:
         table.loader.store(rows, [(label,)] * len(rows))

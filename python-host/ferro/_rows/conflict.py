@@ -24,14 +24,14 @@ class Conflict(NamedTuple):
     """What an insert does if its key is taken. By default, it updates nothing."""
 
     target: tuple[str, ...]
-    """The key that may be taken."""
+    """The fields of the key that may be taken."""
     assignments: Shape = ()
-    """The fields that are updated then, each with its new value."""
+    """The fields to update in that case, each with its new value."""
     condition: Shape | None = None
-    """Only if this holds of the row that has the key."""
+    """A condition for the update, on the row that has the key."""
     values: tuple[Any, ...] = ()
     of_given: bool = False
-    """Whether nobody chose the fields that are updated: they are those that are given."""
+    """Whether the updated fields were not chosen, but are the passed ones."""
 
     def of(self, left: tuple[str, ...]) -> Conflict:
         """The conflict for rows that leave some fields to the database."""
@@ -76,7 +76,7 @@ def conflict_of(
         assignments, values = all_assigned(table, dict(update))
     else:
         if update is None:
-            # A version counts the updates of the row that is there.
+            # A version counts the updates of the existing row.
             left = {*names, *(it.name for it in (*table.keys, table.version) if it is not None)}
             chosen = [name for name in given if name not in left]
         else:
@@ -127,7 +127,7 @@ def validated_values(table: Table, values: dict[str, Any]) -> dict[str, Any]:
             for name, value in values.items()
         }
     except pydantic.ValidationError:
-        # The model says better what is wrong, when a row is made of them.
+        # The model reports faults better, when a row is created from them.
         return values
 
 
@@ -159,7 +159,7 @@ def check_distinct(table: Table, rows: Iterable[Model], target: tuple[str, ...])
     """Reject two rows with the same key, since either could win."""
     seen: set[Any] = set()
     for row in rows:
-        # One of `model_construct` may lack a field, which is told when it is written.
+        # A row from `model_construct` may lack a field, which is reported when it is written.
         key = tuple(row.__dict__.get(name) for name in target)
         if None not in key and key in seen:
             raise InvalidQuery(f"two of the `{table.label}` have the same {quoted(target)}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .._tables.table import Table
 
 _Place = tuple[Any, ...]
-"""What names a row: its connection, the scope, its table and its key."""
+"""The identity of a row: its connection, scope, table and key."""
 
 
 class Session:
@@ -30,7 +30,7 @@ class Session:
     def __init__(self) -> None:
         self._rows: dict[_Place, Any] = {}
         self._places: dict[int, tuple[_Place, ...]] = {}
-        """Where each of the rows is, by its `id`: almost always at one place."""
+        """The places of each object, by its `id`; almost always one."""
         self._entered = False
         self._ended = False
 

@@ -30,8 +30,8 @@ def made(model: type[M], values: dict[str, Any]) -> M:
     """Create an instance from values by the names of fields, as in queries, or by aliases."""
     aliases = table_of(model).aliases
     if aliases:
-        # Where a validator is around the model, Pydantic before 2.14 forgets `by_name`. An alias
-        # that is the name of another field would be the value of both.
+        # With a validator around the model, Pydantic before 2.14 ignores `by_name`. An alias that
+        # is the name of another field would set both.
         taken = values.keys() | model.model_fields.keys()
         values = {
             name if aliases.get(name) in taken else aliases.get(name, name): value

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="Model")
 
 Known = tuple[Any, ...]
-"""The connection that a row is from, and then what it holds there, in the order of the fields; only
-the connection, if what it holds is not known."""
+"""The tracked state of a row: its connection, followed by its stored values in the order of the
+fields, unless they are unknown.
+"""
 
 
 def loaded(row: Model) -> Known | None:
     """The tracked state of the row in the database; None for a new row."""
-    # Pydantic's own `__getattr__` would be asked for what was never set, which takes long.
+    # Pydantic's `__getattr__` would look up attributes that were never set, which is slow.
     try:
         known: Known = object.__getattribute__(row, "_ferro_loaded")
     except AttributeError:
@@ -42,7 +43,7 @@ async def insert(table: Table, row: Model, using: Using) -> None:
     names = table.without(left)
     values = values_of(table, names, row)
     label, runner = runner_for(using)
-    # What is known is made at the same moment as the values are read, while the database writes.
+    # The tracked state is taken when the values are read, while the database writes.
     if left:
         query = table.query(("insert", names, left, None))
         returning = runner.fetch(query, values)
@@ -72,7 +73,7 @@ async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M
     rows = merge(label, table, rows, whole=True)
     inside = block(using)
     if inside is not None and rows:
-        # It may have been updated. Undone, it is taken for new: then a second insert fails.
+        # It may have been updated. After a rollback, it counts as new: a second insert then fails.
         key = table.generated_key
         given = () if key is None or key.name in left else (key.name,)
         inside._undo_log.note(table, rows, new=True, filled=(*given, *left))
@@ -294,9 +295,9 @@ class Change(NamedTuple):
     key: tuple[Any, ...]
     """As it is stored."""
     origin: str
-    """The connection that the row is from."""
+    """The connection that the row came from."""
     version: tuple[Any, ...] = ()
-    """As it is stored; empty if it does not matter."""
+    """As it is stored; empty if it is not checked."""
 
     def query(self, table: Table) -> Query:
         """The statement of the update."""
@@ -323,7 +324,7 @@ def change_of(table: Table, row: Model, using: Using) -> Change:
         )
     if using is None or runner_for(using)[0] == origin:
         return Change(changed, stored, origin, stored_version(table, row))
-    # Of the row that has the key there nothing is known.
+    # Nothing is known about the row that has the key there.
     keys = tuple(it.name for it in table.keys)
     others = tuple(name for name in table.names if name not in keys)
     return Change(others or keys, values_of(table, keys, row), origin)

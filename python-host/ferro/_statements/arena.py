@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from .._tables.table import Table
 
 Parameter = tuple[str, str, bool]
-"""What errors call it, its kind, and whether it takes a list."""
+"""Its name in errors, its kind, and whether it takes a list."""
 
 _DEEPEST = 200
-"""Deeper conditions are refused here, long before Python's own limit; the core's is lower."""
+"""Deeper conditions are rejected here, long before Python's own limit; the core's is lower."""
 
 
 class Frame:
@@ -27,15 +27,15 @@ class Frame:
         self.table = table
         self.model = table.model_name
         self.joined: dict[Table, str] = {}
-        """The common tables that stand beside the rows, and their names."""
+        """The joined common tables, and their names."""
         self.depth = depth
-        """How deep in the whole query its expressions begin."""
+        """The depth in the whole query at which its expressions begin."""
         self.groups: list[int] = []
         self.listed: list[int] = []
         self.grouped: dict[Shape, int] = {}
-        """What rows are grouped by: where it is listed, it is the same node."""
+        """The expressions that rows are grouped by; in the outputs, they are the same nodes."""
         self.windows = False
-        """Whether window functions may stand here."""
+        """Whether window functions are allowed here."""
 
 
 class Arena:
@@ -45,15 +45,15 @@ class Arena:
         self.table = table
         self.model = table.model_name
         self.frames = [Frame(table)]
-        """Those around, and at the end the one here."""
+        """The enclosing frames, and the current one at the end."""
         self.nodes: list[Any] = []
         self.selects: list[Any] = []
         self.parameters: list[Parameter] = []
         self.common: list[Any] = []
         self.known: dict[Table, str] = {}
-        """The names of common tables that can be read again."""
+        """The names of common tables that can be shared."""
         self.names: set[str] = set()
-        """Those that common tables have by now."""
+        """The names that are taken by common tables."""
 
     @property
     def frame(self) -> Frame:
@@ -186,7 +186,7 @@ class Arena:
                 with self.windows_are(False):
                     value = self.expression(argument, deeper)
                     node = {"function": "array-agg", "argument": value}
-                    # Distinct values are ordered by themselves: by the same node.
+                    # Distinct values must be ordered by themselves: by the same node.
                     node["order-by"] = self.order(order, deeper, value if distinct else None)
                     inner = None if filter is None else self.expression(filter, deeper)
                 return self.node({"aggregate": {**node, "distinct": distinct, "filter": inner}})
@@ -220,7 +220,7 @@ class Arena:
                 self.check(root)
                 inner = None
                 if condition is not None:
-                    # Inside, fields are those of another model.
+                    # Inside, the fields are another model's.
                     self.frames.append(Frame(self.at(relations), deeper))
                     inner = self.expression(condition)
                     self.frames.pop()
@@ -266,7 +266,7 @@ class Arena:
         if depth > _DEEPEST:
             raise InvalidQuery(f"a query has at most {_DEEPEST} levels")
         _, table, rows = select
-        # What is called between two levels counts too: it is Python's stack that has to do.
+        # Calls between two levels count too, since Python's stack is the limit.
         self.frames.append(Frame(table, depth + 3))
         number = self.rows(rows, **parts)
         self.frames.pop()
@@ -300,7 +300,8 @@ class Arena:
                 joins.append({"table": frame.joined[table], "on": self.expression(on)})
         outputs, distinct, filter, group, having, order, limit, offset, lock = rows
         frame.groups = [self.expression(it) for it in group]
-        # Shapes of other values are alike, so that only those without any can be told.
+        # Different values have the same shape, so only expressions without values can be
+        # recognized.
         plain = zip(group, frame.groups, strict=True)
         frame.grouped = {it: node for it, node in plain if not count_of_values(it)}
         projection: Any = "model"
@@ -340,7 +341,7 @@ class Arena:
             raise InvalidQuery(
                 f"common table `{label}` is not complete in `recursive`: use what `cte` returns"
             )
-        # It is made before the rows around are looked at.
+        # It is added before the enclosing rows are considered.
         frames, self.frames = self.frames, []
         depth = frames[-1].depth
         added: dict[str, Any] = {"rows": self.inner(rows, depth)}
@@ -381,5 +382,5 @@ def _has(table: Table, root: Table) -> bool:
     """Whether a model has the fields of another one."""
     if table.definition is not None or root.definition is not None:
         return table is root
-    # A class may have been defined again; and a model has the fields of those it derives from.
+    # A class may have been defined again; and a model has the fields of its base classes.
     return root.place == table.place or issubclass(table.model, root.model)

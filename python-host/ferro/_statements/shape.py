@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from .._expressions.expression import Shape
 
 ITSELF: Shape = ("itself",)
-"""The step of a common table, as that sees it."""
+"""The recursive step of a common table, within the step itself."""
 
 LIMIT: Shape = ("parameter", "limit", "integer", False)
 OFFSET: Shape = ("parameter", "offset", "integer", False)

@@ -66,8 +66,8 @@ def _insert(
     returning: tuple[str, ...] | None,
     conflict: Shape | None,
 ) -> Any:
-    # The n-th parameter is the value of the n-th field: there are no nodes for them. The columns of
-    # a batch are numbered by themselves: they come behind what is passed beside it.
+    # The n-th parameter is the value of the n-th field, without nodes. The columns of a batch are
+    # numbered separately, after the parameters.
     many = name == "insert-many"
     carried = [arena.described(field) for field in fields]
     if not many:

@@ -14,7 +14,7 @@ from ..exceptions import SchemaError
 Asked = Callable[[Any], Any]
 
 _CONSTRAINTS = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
-"""Of Pydantic's, those that a comparison checks."""
+"""Pydantic's constraints that are comparisons."""
 
 
 def check_of(

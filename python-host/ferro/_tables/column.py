@@ -52,25 +52,25 @@ class Column:
     index: bool
     has_default: bool
     version: bool = False
-    """It counts the updates of its row."""
+    """Whether it counts the updates of its row."""
     db_default: Any = None
-    """The WIT's `default-value`, as JSON; None where the database has none."""
+    """The WIT's `default-value`, as JSON; None if the database has none."""
     filled: bool = False
-    """The database fills it in where a row has no value: it generates the key, or has a default."""
+    """Whether the database sets it if a row has no value: a generated key, or a default."""
     annotation: Any = None
     """The type of its values, without None."""
     db_column: str | None = None
     renamed_from: str | None = None
-    """What the column was called before."""
+    """The former name of the column."""
     enum_class: type[enum.Enum] | None = None
     use_enum_values: bool = False
-    """Instances hold the values of members, as the model's config says."""
+    """Whether instances hold the values of members, according to the model's config."""
     structure: Structure | None = None
-    """Between a JSON document and a value that has a shape: a Pydantic model, a dataclass."""
+    """Converts between a JSON document and a structured value: a Pydantic model, a dataclass."""
     where: str = ""
-    """How messages name the field, with its model."""
+    """The name of the field in messages, with its model."""
     check: Asked | None = None
-    """What the database checks: a function of the field, which makes a condition."""
+    """What the database checks: a function of the field that returns a condition."""
 
     @property
     def enumeration(self) -> str | None:
@@ -303,7 +303,7 @@ def _structure(where: str, annotation: Any, use_enum_values: bool) -> Structure 
         if has_shape(part):
             is_plain = False
         elif origin is None:
-            # A date, for one, is a text in JSON, and a large float comes back as an integer.
+            # For example, a date is a text in JSON, and a large float is read back as an integer.
             is_plain &= part in _JSON or not isinstance(part, type)
         elif origin is dict:
             is_plain &= without_metadata(arguments[0]) in (str, Any)
@@ -314,14 +314,14 @@ def _structure(where: str, annotation: Any, use_enum_values: bool) -> Structure 
         return None
     if has_any_keys:
         raise SchemaError(keys_message(where))
-    # What has a config of its own takes no other.
+    # A type with its own config accepts no other.
     has_config = has_shape(annotation) or not use_enum_values
     config = None if has_config else pydantic.ConfigDict(use_enum_values=True)
     return Structure(where, annotation, config)
 
 
 _JSON = (dict, list, str, int, bool, Any, type(None))
-"""What comes back from JSON as it was."""
+"""Types that survive a round trip through JSON."""
 
 
 def check_comparable(where: str, role: str, kind: str, many: bool = False) -> None:

@@ -33,7 +33,7 @@ _PLAIN: dict[Any, tuple[Any, str]] = {
     uuid.UUID: ("uuid", "uuid"),
     datetime.date: ("date", "date"),
     datetime.time: ("time", "time"),
-    # A datetime is an instant, unless it says that it is not.
+    # A datetime is an instant, unless declared otherwise.
     datetime.datetime: ("timestamptz", "timestamptz"),
     pydantic.AwareDatetime: ("timestamptz", "timestamptz"),
     pydantic.NaiveDatetime: ("timestamp", "timestamp"),
@@ -46,7 +46,7 @@ _PLAIN: dict[Any, tuple[Any, str]] = {
     list: ("json", "json"),
     pydantic.JsonValue: ("json", "json"),
 }
-"""Column type and scalar type of what needs no further look."""
+"""The column type and scalar type of simple types."""
 _SCALARS: dict[Any, str] = {
     str: "text",
     decimal.Decimal: "decimal",
@@ -91,7 +91,7 @@ def column_type_of(where: str, annotation: Any, metadata: Iterable[Any]) -> Foun
     if has_shape(annotation):
         return "json", "json", False, None
     if isinstance(annotation, type):
-        # Pydantic's own kinds of text and numbers: `EmailStr`, a class that derives from `str`.
+        # Pydantic's own texts and numbers: `EmailStr`, a subclass of `str`.
         for base in (str, bytes, int, float):
             if issubclass(annotation, base):
                 return column_type_of(where, base, metadata)
@@ -140,7 +140,7 @@ _TYPE_NAMES: dict[str, tuple[Any, str]] = {
     "interval": ("interval", "interval"),
     **dict.fromkeys(("json", "jsonb"), ("json", "json")),
 }
-"""What `db_type` may say. A name is data: SQL text never reaches a statement."""
+"""The values of `db_type`. A name is data: SQL text never reaches a statement."""
 
 
 def with_type(where: str, found: Found, name: str) -> Found:
@@ -202,7 +202,7 @@ def parts_of(annotation: Any) -> Iterator[Any]:
     seen: list[Any] = []
     while parts:
         part = parts.pop()
-        # An alias of types may be about itself.
+        # A type alias may refer to itself.
         if any(part is it for it in seen):
             continue
         seen.append(part)
@@ -253,7 +253,7 @@ def _one_less(annotation: Any) -> Any:
         return typing.get_args(annotation)[0]
     if isinstance(annotation, typing.NewType):
         return annotation.__supertype__
-    # What a document may be is one type here.
+    # All types that a document can have are one type here.
     if is_typealiastype(annotation) and annotation is not pydantic.JsonValue:
         return annotation.__value__
     return annotation

@@ -13,7 +13,7 @@ from typing import Any
 from ..exceptions import SchemaError
 from .default import DatabaseDefault
 
-# Who reads the script of a migration has to see all of it.
+# Readers of a migration script must see all of it.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 

@@ -10,7 +10,7 @@ class DatabaseDefault:
 
     def __init__(self, name: str, kinds: tuple[str, ...], meaning: str) -> None:
         self.name = name
-        """As the WIT has it."""
+        """Its name in the WIT."""
         self.kinds = kinds
         """The scalar types that can have it."""
         self.__doc__ = meaning

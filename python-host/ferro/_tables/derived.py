@@ -66,7 +66,7 @@ class Derived(Table):
 
 
 _known: weakref.WeakValueDictionary[Shape, Derived] = weakref.WeakValueDictionary()
-"""By what they are made of."""
+"""The known tables, by definition."""
 
 
 class _NoModel:

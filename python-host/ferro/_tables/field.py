@@ -96,11 +96,11 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
         raise SchemaError("`db_check` takes True, or a function: `db_check=lambda age: age >= 18`")
     is_left = default is None or (default is ... and "default_factory" not in options)
     if db_default is not None and is_left:
-        # None stands for what the database will have, of whatever type that is.
+        # None stands for the future database value, of any type.
         default, options = None, {**options, "validate_default": False}
     info: FieldInfo = pydantic.Field(default, **options)
     if db_default is not None and is_left:
-        # As a row has None until it is stored, it may be given: `Visit(**visit.model_dump())`.
+        # As a row has None until it is stored, None may be passed: `Visit(**visit.model_dump())`.
         info.metadata.append(pydantic.WrapValidator(_unless_none))
     info.metadata.append(
         ColumnOptions(
@@ -131,4 +131,4 @@ _OPTIONS = [
         if it.kind is not inspect.Parameter.VAR_KEYWORD
     ),
 ]
-"""What `Field` takes."""
+"""The options of `Field`."""

@@ -39,4 +39,4 @@ class TableOptions:
 
 
 OPTIONS = tuple(it.name for it in dataclasses.fields(TableOptions))
-"""What a class may say."""
+"""The names of all options."""

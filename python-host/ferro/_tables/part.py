@@ -31,9 +31,9 @@ _JSON_TYPES = {
 _NARROWER = frozenset({"const", "enum", "format"})
 """What JSON Schema says of types of which not every text or number is a value, as of a date."""
 _BESIDE: tuple[Any, ...] = (NotRequired, ReadOnly, Required)
-"""What a `TypedDict` says of a key besides its type."""
+"""The qualifiers of keys in a `TypedDict`."""
 _OF_VALUES = ("ser_json_bytes", "ser_json_timedelta", "use_enum_values", "val_json_bytes")
-"""What the config of a model says of the values of its fields."""
+"""The config options of a model that affect the values of fields."""
 
 
 def stored_part(where: str, annotation: Any, steps: tuple[str, ...], value: Any) -> Any:
@@ -44,7 +44,7 @@ def stored_part(where: str, annotation: Any, steps: tuple[str, ...], value: Any)
     if part is None or part.annotation in (Any, object):
         return part_of(value)
     if part.config and has_shape(without_none(part.annotation)[0]):
-        # Pydantic takes no config for a type with fields of its own, but hands on that of a list.
+        # Pydantic rejects a config for a structured type, but passes on that of a list.
         held: Any = list[part.annotation]  # type: ignore[name-defined]
         return Structure(where, held, part.config).taken([value])[0]
     return Structure(where, part.annotation, part.config).taken(value)
@@ -175,7 +175,7 @@ def _of_fields(where: str, kind: Any, step: str, config: Any) -> _Part | None:
     try:
         hints = get_type_hints(kind, include_extras=True)
     except NameError:
-        # It names types that only Pydantic has found.
+        # It refers to types that only Pydantic has resolved.
         return None
     if is_typeddict(kind):
         required = kind.__required_keys__
@@ -209,7 +209,7 @@ def _levels(value: Any) -> int:
     """The nesting depth of dicts and lists; a cyclic value exceeds every limit."""
     levels, inside = 0, [value]
     while levels <= _DEEPEST:
-        # Each once: what holds itself twice would have a power of two on each level.
+        # Each once: a value that contains itself twice would double on each level.
         held = [it for it in inside if isinstance(it, (Mapping, list, tuple, set, frozenset))]
         found = {id(it): it for it in held}
         if not found:

@@ -41,7 +41,8 @@ class Registry:
                     f"`{_path(known)}` and `{_path(table)}` have {tables}: "
                     "give one of them another, as in `class Name(ferro.Model, table=...)`"
                 )
-            # In queries the second `User` of an application is `User_app_users`, after its table.
+            # In queries, the second `User` of an application is named `User_app_users`, after its
+            # table.
             others = {it.model_name for it in self._tables.values() if it.place != table.place}
             if table.model_name in others:
                 table.model_name = "_".join(filter(None, (table.label, *table.place)))
@@ -252,7 +253,8 @@ def _pairs(source: Table, declared: RelationOptions, target: Table) -> Table:
     model = source.model._ferro_model(name, body, **in_database)
     table: Table = model.__ferro_table__
     if source.renamed_from:
-        # The core makes the name of a table of a class's, and would change that of the relation.
+        # The core derives the name of a table from the class, and would change that of the
+        # relation.
         is_plain = declared.name == _native.snake_case(declared.name)
         former = source.renamed_from if is_plain else _native.snake_case(source.renamed_from)
         table.renamed_from = f"{former}_{declared.name}"
@@ -269,4 +271,4 @@ def _path(table: Table) -> str:
 
 
 registry = Registry()
-"""The one of this process."""
+"""The instance of this process."""

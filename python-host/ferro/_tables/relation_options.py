@@ -25,7 +25,7 @@ class RelationOptions:
     index: bool = False
     primary_key: bool = False
     default: Any = ...
-    """The key that a row gets which is given none; `...`: it has to be given."""
+    """The key of a row that is created without one; `...` if it is required."""
     through: type[Model] | str | None = None
     name: str = ""
     target: Any = None
@@ -33,7 +33,7 @@ class RelationOptions:
     nullable: bool = False
     many: bool = False
     renamed_from: str | None = None
-    """What the relation was called before."""
+    """The former name of the relation."""
     db_column: str | None = None
 
     @property
@@ -58,7 +58,7 @@ class KeyOf:
         self.declared = declared
         self._adapter: Any = None
         self.annotation: Any = None
-        """The type of the key; known when all models are."""
+        """The type of the key; known when all models are defined."""
 
     def validate(self, value: Any, info: ValidationInfo) -> Any:
         """Validate a key as the other model does; None is allowed if the relation may be null."""

@@ -25,7 +25,7 @@ class Relationship:
     """Whether the source has the key of the target, so that it is known without a query."""
     source_fields: tuple[str, ...]
     target_fields: tuple[str, ...]
-    """What the fields of the source are equal to: in the target, or in `through`."""
+    """The fields that equal those of the source: in the target, or in `through`."""
     through: Through | None = None
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ class Relationship:
 
     def key_of(self, row: Any) -> tuple[Any, ...]:
         """The key of a target row."""
-        # One of a class that derives from the model is a row of another table.
+        # An instance of a subclass is a row of another table.
         if type(row) is not self.target.model:
             is_key = self.holds_key and not isinstance(row, pydantic.BaseModel)
             given, way = f"`{row!r}`", "pass its key to"
@@ -75,4 +75,4 @@ class Through:
     table: Table
     source_fields: tuple[str, ...]
     target_fields: tuple[str, ...]
-    """The fields of the pair that hold the key of each end."""
+    """The fields of the pair that hold the key of each side."""

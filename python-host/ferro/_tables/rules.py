@@ -40,7 +40,7 @@ class Rules:
             it if isinstance(it, Index) else Index(*_names(label, it)) for it in options.indexes
         ]
         self.indexes = [self._index(it) for it in (*uniques, *others)]
-        """Of the WIT's `index`."""
+        """The indexes, as the WIT's `index`."""
         self.checks = [
             *(
                 self._check_of_field(it, it.check)
@@ -49,7 +49,7 @@ class Rules:
             ),
             *(self._check(it) for it in options.checks),
         ]
-        """Of the WIT's `check`."""
+        """The checks, as the WIT's `check`."""
         names = [it["name"] for it in self.checks if it["name"] is not None]
         if len(set(names)) < len(names):
             raise SchemaError(

@@ -21,10 +21,10 @@ from .._pydantic import is_own, masks, serializer_of
 from ..exceptions import SchemaError, TypeMismatch
 
 _NO_SCHEMA = frozenset({"default", "expected", "metadata"})
-"""What a schema of Pydantic's holds besides other schemas."""
+"""Entries of a Pydantic schema that are not schemas."""
 _EXCLUDES = frozenset({"serialization_exclude", "serialization_exclude_if"})
 _RAISED = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
-"""What reading and writing a document raise, those of validators of the application included."""
+"""Exceptions from reading and writing a document, including those of application validators."""
 _NATIVE = frozenset(
     {
         "bool",
@@ -41,15 +41,15 @@ _NATIVE = frozenset(
     | {"int", "list", "literal", "model", "nullable", "set", "str", "time", "timedelta", "tuple"}
     | {"typed-dict", "union", "uuid"}
 )
-"""The types that Pydantic writes in a way of its own."""
+"""The types that Pydantic writes in its own way."""
 _AROUND = frozenset({"default", "function-after", "function-before", "function-wrap"})
-"""What stands around the type of a field."""
+"""The schemas that wrap the type of a field."""
 _NO_TEXTS = frozenset(
     {"tuple", "named-tuple", "call", "frozenset", "nullable", "none", "model", "dataclass"}
 )
-"""The types of keys that Pydantic writes as texts, and does not read from them."""
+"""The types of keys that Pydantic writes as texts, but does not read back."""
 _PLAIN = frozenset({bool, float, int, str})
-"""What JSON has, too."""
+"""The types that JSON has, too."""
 
 
 class Structure:
@@ -81,12 +81,12 @@ class Structure:
         hides = self._prints or any(_EXCLUDES & node.keys() for node in nodes)
         self._dump_as_printed = _dumping(self._adapter.serializer)
         self._dump = _dumping(_serializer_of_all(schema)) if hides else self._dump_as_printed
-        # What was given by an alias comes from others. Where an alias is the name of another field,
-        # a name has to be one.
+        # A value under an alias comes from another writer. If an alias is the name of another
+        # field, a name must be read as a name.
         self._alias_first = not any(map(_is_ambiguous, nodes))
-        # A dict is of no class that would have validated it.
+        # A dict has no class that would have validated it.
         self._has_dicts = any(it.get("type") == "typed-dict" for it in nodes)
-        # A document has fewer types than Python: a date is a text there, for strict models too.
+        # JSON has fewer types than Python: a date is a text, for strict models too.
         self._validate = partial(
             self._adapter.validate_python, strict=False, by_name=True, by_alias=self._alias_first
         )
@@ -115,13 +115,13 @@ class Structure:
         try:
             now = self.encode(value)
         except TypeMismatch:
-            # It was read, or kept, and cannot be written as it is.
+            # It was read, or copied, and cannot be written as it is.
             now = value
         if is_same(now, document):
             return True
         with suppress(ValueError, TypeMismatch):
             read = self.decode(document)
-            # What was stored may lack what a default fills in.
+            # The stored document may lack a field that has a default.
             return is_same(now, read if now is value else self.encode(read))
         return False
 
@@ -166,8 +166,8 @@ class Structure:
             if self._has_dicts or self._prints:
                 self._read(document)
         except PydanticSerializationError:
-            # A part is not what its type says, which may do all the same, as a dict does for the
-            # model that it makes.
+            # A part does not have its declared type, but may still be valid, like a dict for a
+            # model.
             read = self._read(self._dump(value, warnings="none"))
             document = self._dump(read, warnings="none")
         return document
@@ -205,7 +205,7 @@ def part_of(value: Any) -> Any:
     try:
         return _structure_of(kind).encode(value)
     except (pydantic.PydanticUserError, SchemaError, TypeMismatch):
-        # The native module says what it is that JSON has no type for.
+        # The native module reports the value that JSON has no type for.
         return value
 
 
@@ -273,7 +273,7 @@ def _is_lost_as_text(key: Mapping[str, Any]) -> bool:
         return False
     if kind == "union":
         choices = [it[0] if isinstance(it, tuple) else it for it in key["choices"]]
-        # A number would come back as the text.
+        # A number would be read back as text.
         return any(it.get("type") == "str" or _is_lost_as_text(it) for it in choices)
     if kind == "literal":
         return not all(isinstance(it, (str, enum.Enum)) for it in key["expected"])

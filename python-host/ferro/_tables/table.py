@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from .registry import Registry
 
 _MOST_KEPT = 1_000
-"""Shapes of queries, and orders, that are kept for each table."""
+"""Maximum number of cached shapes of queries, and of orders, per table."""
 
 _keeping = threading.Lock()
-"""Of whoever keeps what was made: another thread may forget the same one."""
+"""Guards additions to caches: another thread may remove the same entry."""
 
 
 class Table:
@@ -48,23 +48,23 @@ class Table:
     columns: dict[str, Column]
     keys: tuple[Column, ...]
     version: Column | None
-    """The one that counts the updates of its row."""
+    """The column that counts the updates of its row."""
     relations: dict[str, Relationship]
     loader: _native.Loader
     names: tuple[str, ...]
     """All fields, in order."""
     filled: tuple[Column, ...]
-    """Those that the database fills in where a row has no value."""
+    """The columns that the database sets if a row has no value."""
     places: dict[str, int]
-    """Where in what is known of a stored row the value of a field is."""
+    """The index of each field in the tracked state of a row."""
     enums: tuple[Column, ...]
-    """The columns whose enum is a type of the database."""
+    """The columns whose enum is a database type."""
     encoded: dict[str, Callable[[Any], Any]]
-    """How fields are stored whose values are not stored as they are."""
+    """The encoders of fields that need one."""
     definition: Shape | None = None
-    """What a common table is made of: its name, its rows, and its step."""
+    """The definition of a common table: its name, its rows, and its recursive step."""
     takes: int = 0
-    """How many values a common table takes."""
+    """The number of parameters of a common table."""
 
     def __init__(self, registry: Registry, model: type[Model], options: TableOptions) -> None:
         self.registry = registry
@@ -82,7 +82,7 @@ class Table:
         self.relation_options: dict[str, RelationOptions] = model.__ferro_relation_options__
         self.renamed_from = options.renamed_from
         self.pairs: dict[str, Table] = {}
-        """The tables of pairs that were made, by the relation."""
+        """The tables of pairs that Ferro created, by relation."""
         self._foreign: dict[str, tuple[RelationOptions, KeyOf]] = {}
         self._plain: dict[str, Column] = {}
         for field, info in model.model_fields.items():
@@ -98,17 +98,18 @@ class Table:
         self.rules = Rules(self, options, columns, self.relation_options)
         self._queries: dict[Any, _native.Query] = {}
         self.expressions: dict[str, FieldExpression[Any]] = {}
-        """The fields that conditions have named."""
+        """Cached expressions of fields."""
         self.orderings: dict[tuple[Term, ...], Ordering] = {}
-        """The orders that were given as text; all name fields that there are."""
+        """Cached orders that were given as text; all of their fields exist."""
         self.all_rows: QuerySpec | None = None
-        """The query of all rows on the default connection, with which nearly every query begins."""
+        """The query of all rows on the default connection, from which nearly every query is built.
+        """
         self._validators: dict[str, Callable[[Any], Any]] = {}
         init: Callable[[Any, None], None] = model.model_post_init
         self.post_init = None if init is pydantic.BaseModel.model_post_init else init
-        """What an instance is given to when it is made."""
+        """The model's `model_post_init`, called for new instances."""
         self.aliases = _aliases(model)
-        """By which other names Pydantic takes the values of fields."""
+        """The aliases by which Pydantic accepts fields."""
 
     def _declared(self, column: Column) -> Column:
         """A column that the class declares, with the options of its relation."""
@@ -133,7 +134,7 @@ class Table:
         if name in Table.__annotations__:
             self.registry.link()
             if name not in self.__dict__:
-                # As happens in a notebook, where a cell is run again.
+                # For example in a notebook, if a cell is run again.
                 raise SchemaError(
                     f"`{self.label}` was defined again: use the new class in place of this one"
                 )
@@ -288,7 +289,7 @@ class Table:
         own = [it for it in self._plain.values() if it.primary_key]
         foreign = [name for name, (declared, _) in self._foreign.items() if declared.primary_key]
         if len(own) + len(foreign) == 1:
-            # The key alone: tables may refer to each other in a circle.
+            # Only the key: tables may refer to each other in a cycle.
             return own[0] if own else self._foreign_column(foreign[0], (*holders, self))
         raise SchemaError(
             f"a relation to `{self.label}`, whose key has several fields, is not supported: give "
