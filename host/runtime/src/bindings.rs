@@ -1,7 +1,7 @@
-//! The worlds of `ferro:orm` as Rust. Their types are those of `ferro-wit`, so that nothing is
-//! copied between what a guest sends and what the session takes.
+//! The worlds of `ferro:orm` in Rust. Their types are those of `ferro-wit`, so that values from a
+//! guest reach the session without conversion.
 
-/// The interfaces of `ferro:orm` that have types only, for the `with` of `bindgen!`.
+/// The interfaces of `ferro:orm` that contain only types, for the `with` of `bindgen!`.
 ///
 /// ```
 /// mod world {
@@ -53,7 +53,7 @@ pub mod wit {
     type_only!(plan, policy, query, schema, types);
 }
 
-/// What the core exports.
+/// The exports of the core.
 #[allow(missing_docs, clippy::all)]
 pub(crate) mod core {
     wasmtime::component::bindgen!({
@@ -70,7 +70,7 @@ pub(crate) mod core {
     });
 }
 
-/// What a plugin imports and exports; a plain one lacks the import of `raw-sql`.
+/// The imports and exports of a plugin; a plain plugin does not import `raw-sql`.
 #[allow(missing_docs, clippy::all)]
 pub(crate) mod plugin {
     wasmtime::component::bindgen!({

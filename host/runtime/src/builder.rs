@@ -1,4 +1,4 @@
-//! What a host is made of, and what an application lends its plugins besides databases.
+//! Building a host, and lending application interfaces to its plugins.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::guest::Guest;
 use crate::host::{Host, HostOptions};
 use crate::{database, load, wasi};
 
-/// Makes a [`Host`] that lends its plugins interfaces of the application's own.
+/// Builds a [`Host`] that lends the application's own interfaces to its plugins.
 #[must_use = "it makes no host until it is built"]
 pub struct HostBuilder {
     options: HostOptions,
@@ -25,19 +25,21 @@ impl HostBuilder {
         Self { options, lent: Vec::new() }
     }
 
-    /// Lends interfaces, named as the WIT has them but without a version, `acme:crm/mail`: what
-    /// `link` defines is what a plugin calls. Only a tenant that is granted all that a plugin
-    /// imports of them can call it: see [`Tenant::import`](crate::Tenant::import).
+    /// Lends interfaces to plugins: they call the functions that `link` defines. Names are those of
+    /// the WIT without a version, such as `acme:crm/mail`. A tenant can call a plugin only if it is
+    /// granted all of these interfaces that the plugin imports: see
+    /// [`Tenant::import`](crate::Tenant::import).
     ///
-    /// `bindgen!` makes a trait of an interface, which is implemented for [`Guest`], and a function
-    /// `add_to_linker`. [`Guest::data`] has what the application passed with the call, and
-    /// [`Guest::tenant`] whom it is for. Those of WASI are in [`wasmtime_wasi`]:
-    /// `p2::bindings::clocks::wall_clock::add_to_linker::<_, WasiClocks>(linker, Guest::clocks)`.
+    /// `bindgen!` generates a trait for an interface, to be implemented for [`Guest`], and a
+    /// function `add_to_linker`. [`Guest::data`] returns the data that the application passed with
+    /// the call, and [`Guest::tenant`] the name of its tenant. The interfaces of WASI are in
+    /// [`wasmtime_wasi`]: `p2::bindings::clocks::wall_clock::add_to_linker::<_, WasiClocks>(linker,
+    /// Guest::clocks)`.
     ///
-    /// The deadline of a call ends what such a function waits for, and its limits count the bytes
-    /// that it is passed and the handles in [`Guest::table`]. What the function does beyond that is
-    /// the application's: treat arguments as hostile, bound what you give back, make those functions
-    /// `async` that wait, and let none block its thread. While a plugin is loaded, all of them trap.
+    /// The deadline of a call cancels a waiting function, and the call's limits count the bytes
+    /// passed to it and the handles in [`Guest::table`]. The rest is up to the application: treat
+    /// arguments as hostile, limit the size of results, make waiting functions `async`, and never
+    /// block the thread. While a plugin is loaded, all of these functions trap.
     ///
     /// ```
     /// # use std::sync::{Arc, Mutex};
@@ -97,27 +99,27 @@ impl HostBuilder {
         self
     }
 
-    /// The host.
+    /// Builds the host.
     ///
-    /// Blocks while it compiles the core, some seconds, unless the cache has it.
+    /// Blocks for some seconds while it compiles the core, unless that is cached.
     ///
     /// # Errors
     ///
-    /// Those of [`Host::new`]; `invalid-configuration`, if an interface cannot be lent under its name,
-    /// or if what is lent cannot be linked.
+    /// As [`Host::new`]; `invalid-configuration` if an interface cannot be lent under its name, or
+    /// cannot be linked.
     pub fn build(self) -> Result<Host, Error> {
         let Self { options, lent } = self;
         Host::make(options, |engine| Imports::new(engine, lent))
     }
 }
 
-/// What plugins may import.
+/// The interfaces that plugins may import.
 pub(crate) struct Imports {
-    /// What every plugin has.
+    /// The imports of every plugin.
     own: Linker<Guest>,
-    /// The same, and what is lent.
+    /// The same, with the lent interfaces.
     pub(crate) all: Linker<Guest>,
-    /// The interfaces that are lent.
+    /// The lent interfaces.
     pub(crate) lent: BTreeSet<String>,
 }
 
@@ -133,14 +135,15 @@ impl Imports {
             for name in names {
                 imports.name(name)?;
             }
-            // What is there already cannot be defined again.
+            // Existing definitions cannot be replaced.
             link(&mut imports.all)
                 .map_err(|error| refused(format!("cannot lend `{shown}`: {error:#}")))?;
         }
         Ok(imports)
     }
 
-    /// The linker for a component that describes itself: it is nobody's yet, so what is lent traps.
+    /// The linker for a component that describes its models: it has no tenant yet, so lent
+    /// functions trap.
     pub(crate) fn mute(&self, component: &Component) -> wasmtime::Result<Linker<Guest>> {
         let (engine, mut linker) = (component.engine(), self.own.clone());
         let mut resources = Vec::new();
@@ -158,7 +161,7 @@ impl Imports {
                         let function = trap(format!("{import}#{name}"));
                         linker.instance(import)?.func_new(name, function)?;
                     }
-                    // One that an interface only uses is there already.
+                    // A resource that an interface only uses is defined already.
                     ComponentItem::Resource(resource) if !resources.contains(&resource) => {
                         resources.push(resource);
                         if is_lent {

@@ -1,9 +1,10 @@
 //! The cache of compiled components on disk.
 //!
-//! Wasmtime keeps the entries, and takes none that another version or another configuration wrote.
-//! It does not notice a flipped bit in the machine code, though, so each entry has a seal beside it:
-//! an entry without its seal, or with the seal of other bytes, is removed before anything is loaded.
-//! That is a guard against decay, not against whoever may write to the folder: it runs what is there.
+//! Wasmtime manages the entries, and rejects those of other versions or configurations. But it does
+//! not detect a flipped bit in the machine code, so each entry has a seal, a checksum in a file of
+//! its own: an entry whose seal is missing or does not match is removed before anything is loaded.
+//! This protects against corruption, not against anyone with write access to the folder: its
+//! contents are executed.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -15,10 +16,10 @@ use ferro_session::private_folder;
 use ferro_wit::types::{Error, ErrorKind};
 use wasmtime::{Cache, CacheConfig};
 
-/// How often compiled code was taken from disk, and how often it was made.
+/// How often compiled code was loaded from disk, and how often it was compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheStatistics {
-    /// Components that were on disk.
+    /// Components that were loaded from disk.
     pub hits: usize,
     /// Components that were compiled.
     pub misses: usize,
@@ -32,11 +33,11 @@ pub(crate) struct DiskCache {
 }
 
 impl DiskCache {
-    /// Opens the cache in a folder, which is made if it is missing, and removes what has decayed.
+    /// Opens the cache in a folder, creating it if it is missing, and removes corrupt entries.
     pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
         let folder = private_folder(folder)?;
         let mut config = CacheConfig::new();
-        // An entry that is compressed anew would no longer fit its seal.
+        // A recompressed entry would no longer match its seal.
         config.with_directory(&folder).with_optimized_compression_usage_counter_threshold(u64::MAX);
         let cache = Cache::new(config).map_err(|error| {
             let message = format!("cannot use the cache folder `{}`: {error}", folder.display());
@@ -48,7 +49,7 @@ impl DiskCache {
         Ok(this)
     }
 
-    /// What wasmtime is configured with.
+    /// The cache to configure Wasmtime with.
     pub(crate) fn cache(&self) -> &Cache {
         &self.cache
     }
@@ -57,7 +58,7 @@ impl DiskCache {
         CacheStatistics { hits: self.cache.cache_hits(), misses: self.cache.cache_misses() }
     }
 
-    /// Seals the entries that were added. Call it after compiling.
+    /// Seals new entries; called after compiling.
     pub(crate) fn seal(&self) {
         for entry in entries(&self.entries) {
             let seal = self.seal_of(&entry);
@@ -84,7 +85,7 @@ impl DiskCache {
         }
     }
 
-    /// Removes the seals of entries that wasmtime has cleared away.
+    /// Removes the seals of entries that Wasmtime has evicted.
     fn remove_orphans(&self) {
         for seal in entries(&self.seals) {
             let entry = self.entries.join(seal.strip_prefix(&self.seals).unwrap_or(&seal));
@@ -94,7 +95,7 @@ impl DiskCache {
         }
     }
 
-    /// Where the seal of an entry is: the folder of its compiler and its name are parts of it.
+    /// The path of an entry's seal, which includes its name and the folder of its compiler.
     fn seal_of(&self, entry: &Path) -> PathBuf {
         self.seals.join(entry.strip_prefix(&self.entries).unwrap_or(entry))
     }
@@ -108,7 +109,7 @@ fn remove(path: &Path) {
     }
 }
 
-/// The files in the folders of all compilers. Wasmtime's own notes have an extension.
+/// The files in the folders of all compilers. Wasmtime's own metadata has an extension.
 fn entries(modules: &Path) -> Vec<PathBuf> {
     let list = |folder: &Path| {
         let entries = fs::read_dir(folder).into_iter().flatten();

@@ -1,9 +1,8 @@
-//! The core component as a compiler: a pool of instances, each at one work at a time.
+//! The core component as a compiler: a pool of instances, each of which does one task at a time.
 //!
-//! Plans are compiled where their queries are run, in the tasks of the callers. Who waits for an
-//! instance waits in line and keeps no thread; a compile that takes long lets other tasks run, as
-//! guests do. It keeps its instance meanwhile, so tenants have no more of these than leave some to
-//! others.
+//! Plans are compiled in the tasks of the callers. Callers wait for an instance in a queue, without
+//! blocking a thread; a long compile yields to other tasks, as guests do. It keeps its instance
+//! meanwhile, so the number of instances per tenant is limited.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,31 +26,31 @@ use crate::cache::DiskCache;
 use crate::engine::{self, TICK, Ticker};
 use crate::error;
 
-/// The component that the build script made.
+/// The component from the build script.
 const CORE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/core.wasm"));
 
-/// How long one compile may take, the wait for an instance included. An ordinary one takes far less
-/// than a millisecond.
+/// How long one compile may take, including the wait for an instance. An ordinary one takes far
+/// less than a millisecond.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// Ticks until a compile first lets others run. Most are over by then, wherever in a tick they began.
+/// Ticks until a compile first yields. Most end before that, wherever in a tick they began.
 const FIRST_TICKS: u64 = 2;
-/// Memory of one instance: a query of the largest size that the core accepts needs a tenth of it.
+/// Memory limit of one instance: the largest query that the core accepts needs a tenth of it.
 const MEMORY: usize = 128 * 1024 * 1024;
-/// An instance with more memory than that is not kept for the next query, since it never shrinks.
+/// An instance with more memory is not kept for the next query, since memory never shrinks.
 const KEPT: usize = 16 * 1024 * 1024;
-/// Catalogs that one instance remembers. A forgotten one is made again from its models.
+/// Number of catalogs kept per instance. An evicted one is rebuilt from its models.
 const CATALOGS: usize = 32;
 
 /// Compiles queries in the sandbox, with the core component.
 ///
-/// Clones share their instances. An instance that traps is thrown away.
+/// Clones share their instances. An instance that traps is discarded.
 #[derive(Clone)]
 pub struct WasmCompiler {
     pool: Arc<Pool>,
 }
 
 impl WasmCompiler {
-    /// With up to so many instances.
+    /// Creates a compiler with up to `most` instances.
     pub(crate) fn new(cache: Option<&DiskCache>, most: u32) -> Result<Self, Error> {
         let engine = engine::core(cache)?;
         let failed = |error: wasmtime::Error| explain(&error);
@@ -81,14 +80,14 @@ impl Compiler for WasmCompiler {
     }
 }
 
-/// Models that the core accepted. An instance that has not seen them gets them first.
+/// Models that the core has accepted. They are loaded into each instance on first use.
 struct WasmCatalog {
     id: u64,
     schema: Schema,
     pool: Arc<Pool>,
 }
 
-/// What a function of the core returned, unless it failed in a way that it cannot tell of.
+/// The result of a core function; the outer error is a failure that the core cannot report.
 type Answer<T> = wasmtime::Result<Result<T, Error>>;
 
 impl Catalog for WasmCatalog {
@@ -129,8 +128,7 @@ impl Catalog for WasmCatalog {
 }
 
 impl WasmCatalog {
-    /// What is asked seldom and not by each call: done at once, in an instance of its own, without a
-    /// runtime.
+    /// For rare requests, outside calls: runs at once, in its own instance, without a runtime.
     fn alone<R>(
         &self,
         call: impl AsyncFnOnce(&mut CoreInstance, ResourceAny) -> Answer<R>,
@@ -142,7 +140,7 @@ impl WasmCatalog {
                 Err(error) => Ok(Err(error)),
             }
         };
-        // It waits for nothing: the core imports nothing, and does not let others run.
+        // It never waits: the core imports nothing, and does not yield.
         let answer = asked.now_or_never().unwrap_or_else(|| Err(wasmtime::Error::msg("it waits")));
         answer.unwrap_or_else(|error| Err(explain(&error)))
     }
@@ -151,12 +149,12 @@ impl WasmCatalog {
 struct Pool {
     engine: Engine,
     pre: CorePre<State>,
-    /// One for each instance that there may be; who waits for one waits in line.
+    /// One permit for each possible instance, with a queue.
     permits: FairSemaphore,
-    /// The application, as one more who has some of them.
+    /// The application, as another claimant.
     application: Claimant,
-    /// Instances that nobody has. There are never more in all than there are permits: one is made
-    /// only by who has a permit and finds none here.
+    /// Idle instances. There are never more instances than permits, as only a caller with a permit
+    /// that finds none here creates one.
     idle: Mutex<Vec<CoreInstance>>,
     _ticker: Ticker,
 }
@@ -164,13 +162,13 @@ struct Pool {
 struct CoreInstance {
     store: Store<State>,
     core: Core,
-    /// By the time of their last use, the latest at the end.
+    /// In the order of their last use, the latest at the end.
     catalogs: Vec<(u64, ResourceAny)>,
 }
 
 struct State {
     limits: StoreLimits,
-    /// How large the memory is.
+    /// The size of the memory.
     memory: usize,
     turn: Turn,
 }
@@ -205,11 +203,11 @@ impl ResourceLimiter for State {
     }
 }
 
-/// One work of an instance.
+/// One task of an instance.
 #[derive(Clone, Copy)]
 struct Turn {
     end: Instant,
-    /// Whether it lets other tasks run in between.
+    /// Whether it yields to other tasks.
     yields: bool,
 }
 
@@ -218,7 +216,7 @@ impl Turn {
         Self { end: Instant::now() + DEADLINE, yields }
     }
 
-    /// Called with each tick.
+    /// Called on each tick.
     fn go_on(self) -> wasmtime::Result<UpdateDeadline> {
         match Instant::now() < self.end {
             true if self.yields => Ok(UpdateDeadline::Yield(1)),
@@ -232,9 +230,9 @@ impl Turn {
 }
 
 impl Pool {
-    /// Compiles a query in an instance, one that knows the catalog if there is one.
+    /// Compiles a query in an instance, preferably one that has the catalog.
     ///
-    /// Where the future is dropped halfway, so is the instance.
+    /// If the future is dropped before it ends, so is the instance.
     async fn compile(
         &self,
         catalog: &WasmCatalog,
@@ -244,7 +242,7 @@ impl Pool {
         claimant: Option<&Claimant>,
     ) -> Result<Plan, Error> {
         let turn = Turn::begin(true);
-        // Given back after the instance.
+        // Released after the instance.
         let _permit = self.permit(claimant, turn.end).await?;
         let mut idle = self.take(catalog.id);
         loop {
@@ -262,7 +260,7 @@ impl Pool {
                     return answer;
                 }
                 Err(error) if error.is::<Error>() => return Err(explain(&error)),
-                // Its memory may be full of the catalogs of others: a new instance has none.
+                // Its memory may be full of other catalogs: a new instance has none.
                 Err(error) if used => {
                     tracing::warn!(error = format!("{error:#}"), "the core component is restarted");
                 }
@@ -274,7 +272,7 @@ impl Pool {
         }
     }
 
-    /// The right to an instance.
+    /// Acquires a permit for an instance.
     async fn permit(&self, claimant: Option<&Claimant>, end: Instant) -> Result<FairPermit, Error> {
         let claimant = claimant.unwrap_or(&self.application);
         timeout_at(end.into(), self.permits.acquire(claimant, u32::MAX)).await.map_err(|_| {
@@ -328,7 +326,7 @@ impl CoreInstance {
         self.catalogs.iter().any(|(id, _)| *id == catalog)
     }
 
-    /// The handle of a catalog in this instance; made if the instance does not know it.
+    /// The handle of a catalog in this instance, which is created if it is missing.
     async fn catalog(
         &mut self,
         WasmCatalog { id, schema, .. }: &WasmCatalog,
@@ -387,8 +385,7 @@ mod tests {
         Query::select(vec![], Select { projection, ..Select::new("thing") })
     }
 
-    /// A compile that has let others run and is not over. Time that passes quickly makes any a long
-    /// one.
+    /// A compile that has yielded and not ended. With fast ticks, any compile is long.
     fn long<F: Future + Unpin>(compiler: &WasmCompiler, begin: impl Fn() -> F) -> F {
         let working = AtomicBool::new(true);
         let long = std::thread::scope(|scope| {
@@ -418,7 +415,7 @@ mod tests {
         let compile = |it| catalog.compile(&query, Dialect::Sqlite, None, Some(&claimants[it]));
         let (mut first, mut second) = (compile(0), compile(1));
         let mut context = Context::from_waker(Waker::noop());
-        // This thread is the only one: were it kept, nobody could give a compiler back.
+        // This is the only thread: if it blocked, no compiler could be released.
         assert!(first.as_mut().poll(&mut context).is_pending());
         assert!(second.as_mut().poll(&mut context).is_pending());
         all.truncate(all.len() - 2);
@@ -435,7 +432,7 @@ mod tests {
         assert_eq!((error.kind, error.retryable), (ErrorKind::Busy, true), "{error}");
     }
 
-    /// Compiles that take long, of a tenant that does not get to go on with them.
+    /// Long compiles of a tenant that cannot continue them.
     #[tokio::test]
     async fn p4_a_tenant_holds_half_of_the_compilers_at_most() {
         let (compiler, _) = compiler();

@@ -1,5 +1,5 @@
-//! The imports `ferro:orm/database` and `ferro:orm/raw-sql`: a guest's handles, and what the session
-//! behind each of them says. Nothing is decided here.
+//! The imports `ferro:orm/database` and `ferro:orm/raw-sql`: the handles of a guest, and the calls
+//! of the sessions behind them. No rights are decided here.
 
 use ferro_session::{Cursor, Session};
 use ferro_wit::query::Query;
@@ -11,7 +11,7 @@ use wasmtime::component::{HasSelf, Linker, Resource};
 use crate::bindings::plugin::ferro::orm::{database, raw_sql};
 use crate::guest::Guest;
 
-/// What a host function gives the guest, unless the guest broke the rules of handles: a trap.
+/// The result of a host function; the outer error, for misuse of handles, is a trap.
 type Answer<T> = wasmtime::Result<Result<T, Error>>;
 
 pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {

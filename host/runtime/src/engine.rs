@@ -9,31 +9,31 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 
 use crate::cache::DiskCache;
 
-/// How often a guest is interrupted, to look at its deadline and to let other tasks run.
+/// How often a guest is interrupted, to check its deadline and to yield to other tasks.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 
 /// The stack of a guest's own code.
 pub(crate) const STACK: usize = 512 * 1024;
 
-/// The core instances, memories and tables of one guest. A component of one language has one to
-/// four of the first and one of each of the others; a linked one may have some more.
+/// The maximum core instances, memories and tables of one guest. A component of one language has
+/// one to four core instances, one memory and one table; a linked component may have some more.
 const CORE_INSTANCES: u32 = 64;
 const MEMORIES: u32 = 4;
 const TABLES: u32 = 8;
 
-/// So many bytes of a memory, and of a table, stay with the slot of a guest: they are cleaned there,
-/// and not given back to the system. That spares the next guest its page faults, and the other
-/// threads an interruption for each guest that ends, which is what neighbours would notice most.
+/// The bytes of a memory, and of a table, that remain allocated to a guest's slot: they are zeroed
+/// instead of being returned to the system. This avoids page faults in the next guest, and an
+/// interruption of the other threads whenever a guest ends, which neighbours would notice most.
 const KEPT: usize = 256 * 1024;
 
-/// So many slots that are free may keep such bytes, and the code's first memory, for the next guest
-/// of the same plugin. With more, memory keeps growing by a slot for each rare moment in which more
-/// guests are alive at once than before.
+/// The number of free slots that may keep these bytes, and the initial memory image, for the next
+/// guest of the same plugin. With more, memory would grow by a slot whenever more guests than
+/// before are alive at once.
 const WARM: u32 = 16;
 
-/// The engine that plugins run in, whose code is compiled by one thread at a time: slots for
-/// `instances` of them at once, each with memories of up to `memory` bytes. With `fuel`, their code
-/// counts what it uses.
+/// The engine for plugins, whose code is compiled by one thread at a time. It has slots for
+/// `instances` instances, each with memories of up to `memory` bytes. With `fuel`, code counts its
+/// fuel.
 pub(crate) fn plugins(
     instances: u32,
     memory: usize,
@@ -51,7 +51,7 @@ pub(crate) fn plugins(
         .max_tables_per_component(TABLES)
         .max_unused_warm_slots(WARM)
         .max_memory_size(memory);
-    // Without a way to ask which pages are dirty, all of them would be cleaned.
+    // Without a scan for dirty pages, all of them would be zeroed.
     if PoolingAllocationConfig::is_pagemap_scan_available() {
         pool.pagemap_scan(Enabled::Yes).linear_memory_keep_resident(KEPT).table_keep_resident(KEPT);
     }
@@ -60,13 +60,13 @@ pub(crate) fn plugins(
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .memory_reservation(memory as u64)
         .consume_fuel(fuel)
-        // Of all cores, a plugin could keep calls waiting that have nothing to do with it.
+        // With all cores, compiling a plugin could delay unrelated calls.
         .parallel_compilation(false)
         .max_wasm_stack(STACK);
     engine(&config)
 }
 
-/// The engine that the core runs in.
+/// The engine for the core component.
 pub(crate) fn core(cache: Option<&DiskCache>) -> Result<Engine, Error> {
     engine(&base(cache))
 }
@@ -75,7 +75,7 @@ fn base(cache: Option<&DiskCache>) -> Config {
     let mut config = Config::new();
     config
         .cache(cache.map(|it| it.cache().clone()))
-        // The worlds are synchronous, and calls into guests three times as fast without.
+        // The worlds are synchronous, and calls into guests are three times as fast without it.
         .concurrency_support(false)
         .epoch_interruption(true);
     config
@@ -90,9 +90,9 @@ fn engine(config: &Config) -> Result<Engine, Error> {
     })
 }
 
-/// Advances the epoch of an engine for as long as it lives.
+/// Increments the epoch of an engine until it is dropped.
 pub(crate) struct Ticker {
-    /// Nothing is ever sent: the thread ends when the sender is gone.
+    /// Nothing is ever sent: the thread ends when the sender is dropped.
     _alive: Sender<()>,
 }
 

@@ -1,4 +1,4 @@
-//! What goes wrong in a guest, as the error that the application gets.
+//! Failures of guests, as errors for the application.
 
 use std::any::Any;
 
@@ -27,7 +27,7 @@ pub(crate) fn from_guest(who: &str, error: &wasmtime::Error) -> Error {
             let place = error.downcast_ref::<WasmBacktrace>().map(summary).unwrap_or_default();
             trapped(format!("{who} trapped: {reason}{place}"))
         }
-        // For these wasmtime has words only.
+        // Wasmtime reports these only as text.
         None if root.contains("fuel allocated for hostcalls") => {
             GuestLimit::HostCallBytes.exceeded()
         }
@@ -36,7 +36,7 @@ pub(crate) fn from_guest(who: &str, error: &wasmtime::Error) -> Error {
     }
 }
 
-/// A guest broke off by itself.
+/// A guest trapped by itself.
 fn trapped(message: String) -> Error {
     Error::new(ErrorKind::Internal, message).with_code(Error::PLUGIN_TRAPPED)
 }
@@ -52,7 +52,7 @@ pub(crate) fn from_panic(panic: &(dyn Any + Send)) -> Error {
     Error::new(ErrorKind::Internal, "the host failed while it served the plugin; see its log")
 }
 
-/// The innermost functions, by name where the component has names.
+/// The innermost functions, by name if the component has names.
 fn summary(backtrace: &WasmBacktrace) -> String {
     let names: Vec<_> = backtrace
         .frames()

@@ -1,4 +1,4 @@
-//! What a plugin exports: names, types, and arguments that fit them.
+//! The exports of a plugin: names, types, and reading arguments.
 
 use std::sync::Arc;
 
@@ -20,13 +20,13 @@ pub struct Export {
 }
 
 impl Export {
-    /// Its name: `top-cities`, or `example:geo/cities@1.0.0#top` for a function of an interface.
+    /// The name: `top-cities`, or `example:geo/cities@1.0.0#top` for a function of an interface.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its type in the text form of WIT: `func(limit: u32) -> list<city>`.
+    /// The type in WIT syntax: `func(limit: u32) -> list<city>`.
     #[must_use]
     pub fn signature(&self) -> String {
         let result = self.function.results().next();
@@ -40,7 +40,7 @@ impl Export {
         parameters.collect::<Vec<_>>().join(", ")
     }
 
-    /// Adds the named types of its parameters and its result, with their definitions.
+    /// Adds the named types of the parameters and the result, with their definitions.
     pub(crate) fn definitions(&self, found: &mut Vec<(String, String)>) {
         for ty in self.function.params().map(|(_, ty)| ty).chain(self.function.results()) {
             self.names.definitions(&ty, found);
@@ -85,7 +85,7 @@ impl std::fmt::Debug for Export {
     }
 }
 
-/// Every function of a component, those of its interfaces included, and those of `ferro:orm` not.
+/// All functions of a component and of its interfaces, except those of `ferro:orm`.
 pub(crate) fn list(component: &Component, engine: &Engine) -> Vec<Export> {
     let ty = component.component_type();
     let names = Arc::new(TypeNames::of(&ty, engine));
@@ -114,8 +114,8 @@ pub(crate) fn list(component: &Component, engine: &Engine) -> Vec<Export> {
     exports
 }
 
-/// The export of a name. The version of an interface, its package, and the interface itself may be
-/// left out, as long as one export fits.
+/// Finds an export by name. The version of an interface, its package, and the interface itself may
+/// be omitted if the name remains unambiguous.
 pub(crate) fn find<'a>(exports: &'a [Export], name: &str) -> Result<&'a Export, Error> {
     if let Some(export) = exports.iter().find(|export| export.name == name) {
         return Ok(export);
@@ -139,7 +139,7 @@ pub(crate) fn find<'a>(exports: &'a [Export], name: &str) -> Result<&'a Export, 
     }
 }
 
-/// What `package:name/interface@version#function` may be called for short.
+/// The short forms of `package:name/interface@version#function`.
 fn short_names(name: &str) -> Vec<String> {
     let Some((interface, function)) = name.rsplit_once('#') else { return Vec::new() };
     let interface = interface.split('@').next().unwrap_or(interface);

@@ -1,4 +1,4 @@
-//! What belongs to one call of a plugin: its handles, its grants, its limits.
+//! The state of one plugin call: its handles, grants and limits.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::instance::Call;
 use crate::meter::Caller;
 use crate::wasi::Wasi;
 
-/// What an application passes with a call, for the functions that it lends.
+/// Data that an application passes with a call, for the functions that it lends.
 pub(crate) type Data = Option<Arc<dyn Any + Send + Sync>>;
 
-/// The host's side of an instance: the data of its store.
+/// The host side of an instance: the data of its store.
 ///
 /// Dropped with the store, and with it every session, cursor and transaction of the call.
 pub struct Guest {
@@ -30,7 +30,7 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// A store for one instance, bounded by the limits, and by `fuel` where the engine meters it.
+    /// A store for one instance, with its limits, and with `fuel` if the engine meters it.
     pub(crate) fn store(
         engine: &Engine,
         call: Call<'_>,
@@ -62,27 +62,28 @@ impl Guest {
         Ok(store)
     }
 
-    /// What the application passed with the call ([`Plugin::with_data`](crate::Plugin::with_data));
-    /// none, if that was nothing or is of another type.
+    /// The data that the application passed with the call
+    /// ([`Plugin::with_data`](crate::Plugin::with_data)); `None` if there is none, or if it has
+    /// another type.
     #[must_use]
     pub fn data<T: Any>(&self) -> Option<&T> {
         self.data.as_ref()?.downcast_ref()
     }
 
-    /// The name of the tenant that the call is for; empty while the plugin describes its models.
+    /// The name of the call's tenant; empty while the plugin describes its models.
     #[must_use]
     pub fn tenant(&self) -> &str {
         self.caller.tenant.as_deref().unwrap_or_default()
     }
 
-    /// The name of the plugin that is called.
+    /// The name of the called plugin.
     #[must_use]
     pub fn plugin(&self) -> &str {
         &self.caller.plugin
     }
 
-    /// The handles of the guest, for resources that the application lends. They count against the
-    /// tenant's limit; what does not fit in is an error that ends the call.
+    /// The handles of the guest, for resources that the application lends. They count towards the
+    /// tenant's limit; exceeding it is an error that ends the call.
     pub fn table(&mut self) -> &mut ResourceTable {
         &mut self.table
     }
@@ -91,12 +92,12 @@ impl Guest {
         self.gate.as_ref()
     }
 
-    /// Bytes of all memories; they never shrink.
+    /// The size of all memories in bytes; it never shrinks.
     pub(crate) fn memory_used(&self) -> u64 {
         self.memory.used
     }
 
-    /// Gives the guest a handle; a full table is an error that it can handle.
+    /// Gives the guest a handle; a full table is an error that the guest can handle.
     pub(crate) fn lend<T: Send + 'static>(
         &mut self,
         made: Result<T, Error>,
@@ -118,7 +119,7 @@ impl WasiView for Guest {
     }
 }
 
-/// Bounds all memories of a guest together.
+/// Limits the total of all memories of a guest.
 struct MemoryLimit {
     limit: u64,
     used: u64,
@@ -135,7 +136,7 @@ impl ResourceLimiter for MemoryLimit {
         let grown = desired.saturating_sub(current) as u64;
         let used = self.used.saturating_add(grown);
         if used > self.limit {
-            // A guest that learns of it aborts without a reason: say it here.
+            // A guest that sees the failure aborts without a reason, so report it here.
             return Err(wasmtime::Error::new(GuestLimit::Memory(self.limit).exceeded()));
         }
         if maximum.is_some_and(|maximum| desired > maximum) {

@@ -1,4 +1,4 @@
-//! The host: one engine, one set of databases, one compiler of queries.
+//! The host: one engine, one set of databases, and one query compiler.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,39 +26,40 @@ use crate::guest::Guest;
 use crate::plugin::{Loaded, Plugin, describe};
 use crate::{export, load, meter};
 
-/// What can be set on a host.
+/// The options of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostOptions {
-    /// The folder that compiled components are kept in; none: they are compiled anew in each
-    /// process. By default `ferro` in the user's folder for caches. What is in it is run as it is:
-    /// nobody else may write to it.
+    /// The folder for compiled components; with `None`, each process compiles them again. By
+    /// default `ferro` in the user's cache folder. Its contents are executed: nobody else may have
+    /// write access.
     pub cache: Option<PathBuf>,
-    /// How many instances of plugins there are at once: 64. A tenant gets another one only while more
-    /// are free than it has; a call waits for that as long as its `acquire-timeout` says. Each takes
-    /// address space for its memories, not memory.
+    /// Maximum number of concurrent plugin instances: 64. A tenant gets another one only while more
+    /// are free than it has; a call waits for one up to its `acquire-timeout`. Each reserves
+    /// address space for its memories, but no memory.
     pub instances: u32,
-    /// The most memory that any tenant's limit can allow an instance, in bytes: 64 MiB.
+    /// Upper bound of the tenants' memory limits for an instance, in bytes: 64 MiB.
     pub memory: u64,
-    /// The largest component that is loaded, in bytes: 16 MiB.
+    /// Maximum size of a component, in bytes: 16 MiB.
     pub component_bytes: u64,
-    /// How long compiling a component may take: 60 s, so that a small machine under load can.
-    /// Past it: `timeout`. So long a load also waits before that, while two others go on; past it:
-    /// `busy`.
+    /// How long compiling a component may take: 60 s, enough for a small machine under load; after
+    /// that, loading fails with `timeout`. While two other loads are running, a load first waits
+    /// for the same time; after that, it fails with `busy`.
     pub compile_timeout: Duration,
-    /// Whether guests count the fuel that they use, so that it can be limited and charged: no. It
-    /// makes their code slower, by a tenth to a third.
+    /// Whether guests count fuel, so that it can be limited and billed: false. It makes their code
+    /// slower by a tenth to a third.
     pub fuel: bool,
-    /// How many threads the guests of one tenant may keep busy at once: half of those of the runtime
-    /// that the options are made in, at least one. More suits a host of one tenant.
+    /// How many threads the guests of one tenant may keep busy at once: half of those of the
+    /// runtime in which the options are created, at least one. Use more for a host with one tenant.
     pub threads_per_tenant: usize,
-    /// How many instances of the core there are to compile queries: two for each thread that guests run
-    /// on. A tenant gets another one only while more are free than it has, so the application and each
-    /// tenant have half of them at most. Each keeps up to 16 MiB for the next query, with the models that
-    /// it has seen: of an application or a plugin whose models alone take more, some 3,000 with 15 fields
-    /// each, every query whose plan is not kept has them checked anew, for a good part of a second.
+    /// Maximum number of core instances that compile queries: two for each thread of guests. A
+    /// tenant gets another one only while more are free than it has, so the application and each
+    /// tenant have at most half of them. Each keeps up to 16 MiB with the models that it has
+    /// loaded. If the models of an application or a plugin take more (about 3,000 models with 15
+    /// fields each), every query without a cached plan checks them again, which takes a large part
+    /// of a second.
     pub compilers: u32,
-    /// How many bytes the plans of queries take that are kept, those of all tenants and of the
-    /// application: 16 MiB, some thousands of plans. See [`PlanCache`].
+    /// Size of the plan cache of all tenants and the application, in bytes: 16 MiB, some thousands
+    /// of plans. See [`PlanCache`].
     pub plan_cache_bytes: u64,
 }
 
@@ -93,32 +94,32 @@ struct Shared {
     compiler: WasmCompiler,
     plans: Arc<PlanCache>,
     cache: Option<DiskCache>,
-    /// What the calls of each tenant share, and the permits to run guests.
+    /// The shared state of each tenant's calls, and the permits to run guests.
     tenants: Tenants,
-    /// Turns of guests that compute for long.
+    /// Permits for guests that compute for long.
     slow: Arc<Semaphore>,
-    /// Plugins that are loaded at once: a compile that takes too long keeps its permit until it ends.
+    /// Permits for concurrent loads; a compile that takes too long keeps its permit until it ends.
     loading: Arc<Semaphore>,
     _ticker: Ticker,
 }
 
-/// Each of them keeps one thread busy.
+/// Maximum number of concurrent loads, each of which keeps one thread busy.
 const LOADING: usize = 2;
 
 impl Host {
-    /// A host without databases and plugins, which lends plugins nothing but databases.
+    /// Creates a host without databases and plugins, which lends plugins only databases.
     ///
-    /// Blocks while it compiles the core, some seconds, unless the cache has it.
+    /// Blocks for some seconds while it compiles the core, unless that is cached.
     ///
     /// # Errors
     ///
-    /// `invalid-configuration`, if the cache folder cannot be used, or if there are no instances, or
-    /// no address space for so many.
+    /// `invalid-configuration` if the cache folder is unusable, or if `instances` is 0 or too large
+    /// for the address space.
     pub fn new(options: HostOptions) -> Result<Self, Error> {
         Self::builder(options).build()
     }
 
-    /// A host that lends plugins interfaces of the application's own, too.
+    /// Builds a host that also lends the application's own interfaces to plugins.
     pub fn builder(options: HostOptions) -> HostBuilder {
         HostBuilder::new(options)
     }
@@ -162,29 +163,29 @@ impl Host {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// The databases that plugins are lent; connect them here.
+    /// The databases of the host, for connecting them.
     #[must_use]
     pub fn databases(&self) -> &Databases {
         &self.shared.databases
     }
 
-    /// What makes plans: the core component.
+    /// The query compiler: the core component.
     #[must_use]
     pub fn compiler(&self) -> &WasmCompiler {
         &self.shared.compiler
     }
 
-    /// How often compiled code came from the cache on disk; none without a cache.
+    /// How often compiled code came from the disk cache; `None` without a cache.
     #[must_use]
     pub fn cache_statistics(&self) -> Option<CacheStatistics> {
         self.shared.cache.as_ref().map(DiskCache::statistics)
     }
 
-    /// Loads a plugin from the file of a component, under the file's name.
+    /// Loads a plugin from a component file, under the file's name.
     ///
     /// # Errors
     ///
-    /// `not-found`, if there is no such file; else as [`Host::load_bytes`].
+    /// `not-found` if there is no such file; otherwise as [`Host::load_bytes`].
     pub async fn load(&self, path: impl AsRef<Path>) -> Result<Plugin, Error> {
         let path = path.as_ref().to_owned();
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -193,15 +194,15 @@ impl Host {
         self.load_bytes(&name, bytes).await
     }
 
-    /// Loads a plugin from the bytes of a component. None of its code runs but what describes its
-    /// models, and that can open no database and call nothing that is lent.
+    /// Loads a plugin from the bytes of a component. Only the code that describes its models runs,
+    /// which cannot open databases or call lent functions.
     ///
     /// # Errors
     ///
-    /// `invalid-configuration`, if this is not a plugin in the binary form of a component;
-    /// `unsupported`, if it was built against another version of `ferro:orm`; `denied`, if it
-    /// imports what no plugin is lent; `busy`, if others were loaded all the time; `timeout`, if
-    /// compiling takes too long; `invalid-schema`, if its models are not valid.
+    /// `invalid-configuration` if this is not a plugin in binary component format; `unsupported` if
+    /// it was built against another version of `ferro:orm`; `denied` if it has imports that the
+    /// host does not provide; `busy` if other loads took all the time; `timeout` if compiling takes
+    /// too long; `invalid-schema` if its models are invalid.
     pub async fn load_bytes(&self, name: &str, bytes: impl Into<Vec<u8>>) -> Result<Plugin, Error> {
         let bytes = bytes.into();
         let permit = Arc::new(self.loading(name).await?);
@@ -239,21 +240,21 @@ impl Host {
         Models::new(&self.shared.compiler, schema, plans).map(Arc::new)
     }
 
-    /// A session for an application's own code, which is trusted: every row, no limits.
+    /// A session for an application's own, trusted code: all rows, without limits.
     ///
     /// # Errors
     ///
-    /// `not-found`, if no database has the label.
+    /// `not-found` if no database has the label.
     pub fn session(&self, label: &str, models: &Arc<Models>) -> Result<Session, Error> {
         Gate::trusted(self.databases().clone(), Arc::clone(models)).open(label)
     }
 
-    /// A session for an application's own code that works for a tenant: the tenant's grants and
-    /// forced filters, but none of its limits.
+    /// A session for an application's own code on behalf of a tenant: with the tenant's grants and
+    /// forced filters, but without its limits.
     ///
     /// # Errors
     ///
-    /// `denied`, if the tenant is not granted the label; `invalid-configuration`, if its grant does
+    /// `denied` if the tenant has no grant for the label; `invalid-configuration` if its grant does
     /// not fit the models.
     pub fn scoped_session(
         &self,
@@ -265,27 +266,26 @@ impl Host {
         Gate::scoped(databases, models, Arc::clone(tenant)).open(label)
     }
 
-    /// Creates the tables of a plugin's models that a database lacks, with their indexes. Tables
-    /// that are there stay as they are. Only the operator does so: models are a plugin's own,
-    /// tables are not.
+    /// Creates the missing tables of a plugin's models, with their indexes. Existing tables do not
+    /// change. Only the operator can do so: a plugin owns its models, but not the tables.
     ///
     /// # Errors
     ///
-    /// `not-found`, if no database has the label; and what the database says.
+    /// `not-found` if no database has the label; and errors of the database.
     pub async fn create_tables(&self, plugin: &Plugin, label: &str) -> Result<(), Error> {
         let database = self.databases().get(Some(label))?;
         plugin.models().create_tables(&database).await
     }
 
-    /// Gives a database what a plugin's models say, as far as a step puts no more at `risk` than
-    /// that; with none, only says what would be done. See [`Models::migrate`].
+    /// Migrates a database to a plugin's models with the steps of at most this `risk`; with `None`,
+    /// only returns the steps. See [`Models::migrate`].
     ///
-    /// The models say which tables that are, and what they were called before. Where plugins of
-    /// strangers share a database, look at the steps before any is applied.
+    /// The models define the tables and their former names. If untrusted plugins share a database,
+    /// review the steps before you apply them.
     ///
     /// # Errors
     ///
-    /// `not-found`, if no database has the label; and what the database says.
+    /// `not-found` if no database has the label; and errors of the database.
     pub async fn migrate(
         &self,
         plugin: &Plugin,
@@ -317,7 +317,7 @@ impl Host {
         self.tenants().guests() as usize
     }
 
-    /// How many plugins are loaded just now.
+    /// The number of loads in progress.
     pub(crate) fn loads(&self) -> usize {
         LOADING - self.shared.loading.available_permits()
     }
@@ -326,7 +326,7 @@ impl Host {
         &self.shared.slow
     }
 
-    /// A permit to load one more plugin.
+    /// Acquires a permit to load a plugin.
     async fn loading(&self, name: &str) -> Result<OwnedSemaphorePermit, Error> {
         let (limit, permits) = (self.shared.options.compile_timeout, &self.shared.loading);
         match timeout(limit, Arc::clone(permits).acquire_owned()).await {
@@ -378,8 +378,8 @@ impl std::fmt::Debug for Host {
     }
 }
 
-/// How many threads guests run on: those of the runtime that the host is made in, else as many as the
-/// machine has.
+/// The number of threads for guests: those of the runtime in which the host is created, otherwise
+/// the machine's.
 pub(crate) fn threads() -> usize {
     match Handle::try_current() {
         Ok(runtime) => runtime.metrics().num_workers(),

@@ -1,4 +1,4 @@
-//! One instance of a plugin, and what watches over its calls.
+//! One instance of a plugin, and the supervision of its calls.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -23,9 +23,9 @@ use crate::turns::CpuTurns;
 
 /// One instance of a plugin, for typed calls of one tenant within one deadline.
 ///
-/// [`bind`](Self::bind) takes bindings that `bindgen!` made of the plugin's world, with `exports: {
-/// default: async }`; [`run`](Self::run) makes calls with them. [`wit`](crate::wit) says how bindings
-/// find the interfaces of Ferro.
+/// [`bind`](Self::bind) takes bindings that `bindgen!` generated from the plugin's world with
+/// `exports: { default: async }`; [`run`](Self::run) makes calls with them. [`wit`](crate::wit)
+/// explains how bindings find Ferro's interfaces.
 ///
 /// ```no_run
 /// # use std::sync::Arc;
@@ -48,15 +48,15 @@ use crate::turns::CpuTurns;
 /// # }
 /// ```
 pub struct PluginInstance {
-    /// In the span of its call, so that what it ends when it is dropped is told there.
+    /// In the span of its call, so that what happens on drop is logged there.
     store: Instrumented<Store<Guest>>,
     instance: Instance,
     watch: Watch,
 }
 
-/// What a new instance is for.
+/// The call that a new instance is for.
 pub(crate) struct Call<'a> {
-    /// None: it can open no database.
+    /// `None` if it cannot open databases.
     pub(crate) gate: Option<Gate>,
     pub(crate) limits: &'a Limits,
     pub(crate) deadline: Deadline,
@@ -85,12 +85,12 @@ impl PluginInstance {
         Ok(Self { store, instance, watch })
     }
 
-    /// The bindings of a world over this instance: pass their function `new`. None of the plugin's
-    /// code runs.
+    /// Binds a world to this instance: pass the `new` function of its bindings. No code of the
+    /// plugin runs.
     ///
     /// # Errors
     ///
-    /// `invalid-configuration`, if the plugin does not export what the world does.
+    /// `invalid-configuration` if the plugin lacks an export of the world.
     pub fn bind<'a, T>(
         &'a mut self,
         new: impl FnOnce(&'a mut Store<Guest>, &Instance) -> wasmtime::Result<T>,
@@ -102,18 +102,18 @@ impl PluginInstance {
         })
     }
 
-    /// Runs calls: all of them within the deadline of the instance, and in turns with other guests.
-    /// The instance ends with them, and nothing of it is used again after an error.
+    /// Runs calls, all within the deadline of the instance, taking turns with other guests. The
+    /// instance ends with them, and is not used again after an error.
     ///
     /// # Errors
     ///
-    /// The results are `timeout` and `limit-exceeded`, if a call reached a limit; `internal`, if
-    /// the plugin trapped, with the code [`Error::PLUGIN_TRAPPED`], or if the host panicked while
-    /// it served it; an [`Error`] that `calls` passes on as a `wasmtime::Error`.
+    /// The result is `timeout` or `limit-exceeded` if a call reached a limit; `internal` if the
+    /// plugin trapped, with the code [`Error::PLUGIN_TRAPPED`], or if the host panicked in a host
+    /// function; or an [`Error`] that `calls` returns as a `wasmtime::Error`.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends the calls, and rolls back what they had open.
+    /// Dropping the future ends the calls, and rolls back their open transactions.
     pub async fn run<T>(
         mut self,
         calls: impl AsyncFnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
@@ -122,7 +122,7 @@ impl PluginInstance {
         Outcome { results, usage: self.usage() }
     }
 
-    /// What was used so far.
+    /// The usage so far.
     #[must_use]
     pub fn usage(&self) -> CallUsage {
         self.watch.note(self.store.inner());
@@ -136,7 +136,7 @@ impl Drop for PluginInstance {
     }
 }
 
-/// An instance that is being made. What it uses counts, too, if it never is.
+/// An instance that is being created. Its usage counts, even if that fails.
 struct Making<'a> {
     store: &'a mut Store<Guest>,
     watch: &'a Watch,
@@ -148,24 +148,23 @@ impl Drop for Making<'_> {
     }
 }
 
-/// Runs calls of an instance in turns and within its deadline, and turns what goes wrong into
-/// errors.
+/// Runs calls of an instance in turns and within its deadline, and converts failures into errors.
 struct Watch {
     deadline: Deadline,
     turns: CpuTurns,
-    /// The fuel that the store began with, where that is metered.
+    /// The initial fuel of the store, if it is metered.
     fuel: Option<u64>,
     /// The limit on handles, for messages.
     handles: usize,
     record: Arc<CallRecord>,
-    /// To be one of the guests of the host; given back after the store is gone.
+    /// The permit to run as a guest; released after the store is dropped.
     _permit: FairPermit,
 }
 
 impl Watch {
     async fn run<T>(&self, call: impl Future<Output = wasmtime::Result<T>>) -> Result<T, Error> {
         self.record.goes_on();
-        // The span is left and entered again for the end of the call, also where that is dropped.
+        // The span is left, and entered again for the end of the call, also if it is dropped.
         let span = self.record.span();
         let call = pin!(call.instrument(span.clone()));
         let outcome = self.watched(call).instrument(span.clone()).await;
@@ -177,7 +176,7 @@ impl Watch {
         &self,
         call: impl Future<Output = wasmtime::Result<T>> + Unpin,
     ) -> Result<T, Error> {
-        // The store is not used again after a panic, so nothing sees what it left behind.
+        // The store is not used again after a panic, so no code sees its inconsistent state.
         let caught = pin!(AssertUnwindSafe(self.turns.run(call)).catch_unwind());
         match self.deadline.bound(caught).await? {
             Ok(outcome) => outcome.map_err(|error| self.explain(&error)),
@@ -185,7 +184,7 @@ impl Watch {
         }
     }
 
-    /// Has the record say what the store has used so far.
+    /// Records the usage of the store so far.
     fn note(&self, store: &Store<Guest>) {
         let guest = store.data();
         self.record.has_used(CallUsage {
@@ -198,7 +197,7 @@ impl Watch {
     }
 
     fn explain(&self, error: &wasmtime::Error) -> Error {
-        // A handle of WASI, which has no error that the guest could handle.
+        // A handle of WASI, which has no error for this that the guest could handle.
         if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
             return GuestLimit::Handles(self.handles).exceeded();
         }

@@ -17,10 +17,11 @@
 //! # }
 //! ```
 //!
-//! A [`Host`] has the databases and one engine. [`Host::load`] checks and compiles a component once,
-//! and a [`Plugin`] makes a fresh instance for each call: by name and value with [`Plugin::call`], in
-//! text with [`Plugin::call_wave`], or typed with bindings over a [`PluginInstance`]. What a call may
-//! do is its [`Tenant`]'s; what it may use are the tenant's [`Limits`].
+//! A [`Host`] has the databases and one engine. [`Host::load`] checks and compiles a component
+//! once, and a [`Plugin`] creates a fresh instance for each call: by name and value with
+//! [`Plugin::call`], as text with [`Plugin::call_wave`], or typed with bindings over a
+//! [`PluginInstance`]. The [`Tenant`] of a call defines its rights, and the tenant's [`Limits`] its
+//! resources.
 
 #![forbid(unsafe_code)]
 
@@ -56,7 +57,7 @@ pub use ferro_wit::plan::{MigrationStep, Risk};
 pub use ferro_wit::policy::FieldSet;
 pub use ferro_wit::types::{Error, ErrorKind, Value};
 pub use wasmtime::component::Val;
-/// The versions that this crate is built with, for bindings and for what is lent to plugins.
+/// The versions that this crate is built with, for bindings and for lent interfaces.
 pub use {wasmtime, wasmtime_wasi};
 
 pub use bindings::wit;

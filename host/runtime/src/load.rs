@@ -1,4 +1,4 @@
-//! What is checked before a plugin's code may run: its bytes, its imports, its exports.
+//! Checks before a plugin's code may run: of its bytes, imports and exports.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -21,7 +21,7 @@ pub(crate) const RAW_SQL: &str = "ferro:orm/raw-sql";
 const INTERFACES: [&str; 5] =
     ["ferro:orm/types", "ferro:orm/schema", "ferro:orm/query", "ferro:orm/database", RAW_SQL];
 
-/// Reads a component's file, at most one byte more than is allowed.
+/// Reads a component file, up to one byte more than the limit.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     let failed = |error: std::io::Error| {
         let kind = match error.kind() {
@@ -36,12 +36,12 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// Whether an interface is one that every host has.
+/// Whether every host provides an interface.
 pub(crate) fn is_own(interface: &str) -> bool {
     interface.starts_with(PACKAGE) || wasi::INTERFACES.contains(&interface)
 }
 
-/// Refuses imports that no tenant can be granted, and exports of another version of the package.
+/// Rejects imports that no tenant can be granted, and exports of another version of the package.
 pub(crate) fn check_interfaces(
     name: &str,
     ty: &ComponentType,
@@ -73,7 +73,7 @@ pub(crate) fn check_interfaces(
     ))
 }
 
-/// Versions before 1.0 are compatible if they differ in the last number only.
+/// Checks the version: before 1.0, only the last number may differ.
 fn check_version(name: &str, interface: &str) -> Result<(), Error> {
     let track = |version: &str| version.rsplit_once('.').map(|(track, _)| track.to_owned());
     match interface.split_once('@') {

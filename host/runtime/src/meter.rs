@@ -1,7 +1,7 @@
-//! What calls use, told to the operator: fields of spans, and counters.
+//! The usage of calls, for the operator: as fields of spans, and as counters.
 //!
-//! Counters go to whatever recorder the application has set up for the `metrics` facade, by plugin
-//! and tenant. Without one they go nowhere.
+//! Counters go to the recorder that the application has installed for the `metrics` facade, by
+//! plugin and tenant. Without one they are dropped.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use parking_lot::Mutex;
 use tracing::Span;
 use tracing::field::{Empty, Value, display};
 
-/// Who a call is made by: what logs, spans and metrics name it by.
+/// The caller, as named in logs, spans and metrics.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) plugin: Arc<str>,
-    /// None: the plugin describes its models, which is nobody's call.
+    /// `None` while the plugin describes its models, which is not a tenant's call.
     pub(crate) tenant: Option<Arc<str>>,
 }
 
@@ -31,23 +31,23 @@ impl Caller {
     }
 }
 
-/// What a call took, as far as it has come.
+/// The resource usage of a call, so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CallUsage {
-    /// Wall-clock time, waits before it runs included.
+    /// Wall-clock time, including waits before it runs.
     pub elapsed: Duration,
-    /// How long it kept a thread busy: its own code, and the host's for it.
+    /// Thread time: of its own code, and of host code for it.
     pub busy: Duration,
-    /// Units of fuel; none where the host does not meter it.
+    /// Units of fuel; `None` if the host does not meter it.
     pub fuel: Option<u64>,
-    /// Bytes of the guest's memories at their largest.
+    /// Peak size of the guest's memories, in bytes.
     pub memory: u64,
-    /// What it did in its databases.
+    /// Its usage of databases.
     pub database: Usage,
 }
 
-/// Says what each counter counts, to the recorder that is set up by now.
+/// Describes the counters to the installed recorder.
 pub(crate) fn describe() {
     describe_counter!("ferro_calls", "Calls of plugins, by outcome");
     let counters = [
@@ -71,22 +71,21 @@ pub(crate) fn describe() {
     describe_histogram!("ferro_memory_bytes", Unit::Bytes, "Peak memory of each call");
 }
 
-/// One call, from before it is admitted. Tells how it went when it is dropped, so however
-/// it ends.
+/// One call, from before its admission. Reports the outcome on drop, however the call ends.
 pub(crate) struct CallRecord {
     caller: Caller,
     span: Span,
     started: Instant,
     state: Mutex<State>,
-    /// Without the time that has passed.
+    /// Without the elapsed time.
     usage: Mutex<CallUsage>,
 }
 
-/// How a call went.
+/// The state of a call.
 #[derive(Clone, Copy)]
 enum State {
     WentWell,
-    /// One that never goes on was cancelled.
+    /// A call that is dropped in this state was cancelled.
     Running,
     Trapped,
     Failed(ErrorKind),
@@ -107,7 +106,7 @@ impl CallRecord {
         &self.span
     }
 
-    /// The name of the export that is called.
+    /// Sets the name of the called export.
     pub(crate) fn name(&self, export: &str) {
         self.span.record("export", export);
     }
@@ -124,7 +123,7 @@ impl CallRecord {
         };
     }
 
-    /// What the call has used so far, but for time.
+    /// Sets the usage of the call so far, except time.
     pub(crate) fn has_used(&self, usage: CallUsage) {
         *self.usage.lock() = usage;
     }
@@ -207,7 +206,7 @@ fn tell(
     add("ferro_rows_written", rows_written);
     add("ferro_result_bytes", bytes);
     histogram!("ferro_call_seconds", labels.clone()).record(elapsed.as_secs_f64());
-    // Without an instance there was none.
+    // Without an instance, there was no memory.
     if memory > 0 {
         #[expect(clippy::cast_precision_loss, reason = "a memory has fewer bytes than that")]
         histogram!("ferro_memory_bytes", labels).record(memory as f64);

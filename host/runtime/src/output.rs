@@ -1,4 +1,4 @@
-//! What a guest writes to its standard output and error: lines in the operator's log.
+//! The standard output and error of guests, as lines in the operator's log.
 
 use std::io;
 use std::pin::Pin;
@@ -16,13 +16,13 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::meter::Caller;
 
-/// A line that is longer is cut into several.
+/// Longer lines are split.
 const LINE: usize = 4 * 1024;
-/// How much a guest may write at once.
+/// How many bytes a guest may write at once.
 const PERMIT: usize = 64 * 1024;
 
-/// The standard output and error of a call, which share a budget of bytes. What is written past it
-/// is dropped, and the log says so once.
+/// The standard output and error of a call, which share a budget of bytes. Output past it is
+/// dropped, and the log says so once.
 pub(crate) fn streams(caller: &Caller, budget: u64) -> (GuestOutput, GuestOutput) {
     let budget = Arc::new(Budget { left: AtomicU64::new(budget), is_told: AtomicBool::new(false) });
     let stream = |name| {
@@ -39,12 +39,12 @@ pub(crate) struct GuestOutput(Arc<Mutex<Lines>>);
 /// The bytes that a call may still write.
 struct Budget {
     left: AtomicU64,
-    /// The log says that something was dropped.
+    /// Whether it was logged that output was dropped.
     is_told: AtomicBool,
 }
 
 impl Budget {
-    /// How many of some bytes may be written. From the first one that may not, none may.
+    /// How many of these bytes may be written. After the first byte past the limit, none may.
     fn take(&self, bytes: &[u8]) -> usize {
         // A guest has one thread.
         let mut left = self.left.load(Ordering::Relaxed);

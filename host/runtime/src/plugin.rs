@@ -1,4 +1,4 @@
-//! Loaded plugins, and calls of them.
+//! Loaded plugins, and calling them.
 
 use std::any::Any;
 use std::pin::pin;
@@ -21,7 +21,7 @@ use crate::turns::CpuTurns;
 
 /// A component that a host has loaded. Clones share it.
 ///
-/// Each call has an instance of its own, so nothing that a plugin keeps in memory survives a call.
+/// Each call has its own instance, so nothing in a plugin's memory survives a call.
 #[derive(Clone)]
 pub struct Plugin {
     inner: Arc<Loaded>,
@@ -34,28 +34,29 @@ pub(crate) struct Loaded {
     pub(crate) pre: PrivilegedPluginPre<Guest>,
     pub(crate) models: Arc<Models>,
     pub(crate) imports: Vec<String>,
-    /// Those of them, without versions, that the application lends.
+    /// The imports that the application lends, without versions.
     pub(crate) lent: Vec<String>,
     pub(crate) needs_raw_sql: bool,
     pub(crate) exports: Vec<Export>,
 }
 
-/// What a call came to, and what it took, also where it failed.
+/// The result of a call and its resource usage, also if it failed.
 #[derive(Debug, Clone)]
 #[must_use = "`results` may be an error"]
 pub struct Outcome<T = Vec<Val>> {
-    /// What the export returned: by value one value or none, typed what the call gave.
+    /// What the export returned: at most one value, or the typed result.
     pub results: Result<T, Error>,
-    /// What the call took.
+    /// The resource usage.
     pub usage: CallUsage,
 }
 
 impl Outcome {
-    /// The result in WAVE; empty if there is none.
+    /// Formats the result as WAVE; empty if there is none.
     ///
     /// # Errors
     ///
-    /// That of the call; `unsupported`, if the result holds a resource: it ended with its instance.
+    /// The error of the call; `unsupported` if the result contains a resource, which ended with its
+    /// instance.
     pub fn to_wave(&self) -> Result<String, Error> {
         let results = self.results.as_ref().map_err(Error::clone)?;
         let texts: Result<Vec<_>, _> = results.iter().map(Val::to_wave).collect();
@@ -67,21 +68,21 @@ impl Outcome {
 }
 
 impl Plugin {
-    /// The name that it was loaded under.
+    /// The name under which it was loaded.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.inner.name
     }
 
-    /// The same plugin, with data of the application's for the functions that it
-    /// [lends](crate::HostBuilder::lend): they find it in [`Guest::data`]. All calls of what this
-    /// gives share it; making one for each call costs next to nothing.
+    /// Attaches application data for the [lent](crate::HostBuilder::lend) functions, which read it
+    /// with [`Guest::data`]. All calls of the returned plugin share it; creating one for each call
+    /// costs almost nothing.
     #[must_use]
     pub fn with_data<T: Any + Send + Sync>(&self, data: Arc<T>) -> Self {
         Self { inner: Arc::clone(&self.inner), data: Some(data) }
     }
 
-    /// Its models, as it described them when it was loaded.
+    /// The models that it described when it was loaded.
     #[must_use]
     pub fn models(&self) -> &Arc<Models> {
         &self.inner.models
@@ -99,8 +100,7 @@ impl Plugin {
         &self.inner.exports
     }
 
-    /// The types that its exports take from interfaces, by name, and their definitions in the text
-    /// form of WIT.
+    /// The named types of its exports, with their definitions in WIT syntax.
     #[must_use]
     pub fn types(&self) -> Vec<(String, String)> {
         let mut found = Vec::new();
@@ -110,7 +110,7 @@ impl Plugin {
         found
     }
 
-    /// Whether it imports `raw-sql`: only a tenant that is granted SQL text can call it.
+    /// Whether it imports `raw-sql`, so that only a tenant with a grant for SQL text can call it.
     #[must_use]
     pub fn needs_raw_sql(&self) -> bool {
         self.inner.needs_raw_sql
@@ -118,20 +118,20 @@ impl Plugin {
 
     /// Calls an export with values, for a tenant.
     ///
-    /// A function of an interface is called `interface#function`, or in full
-    /// `package:name/interface@version#function`. A result that is an `err` of the plugin's own is an
-    /// outcome like any other.
+    /// A function of an interface is named `interface#function`, or in full
+    /// `package:name/interface@version#function`. If it returns an `err` of its own, the call still
+    /// succeeds.
     ///
     /// # Errors
     ///
-    /// The results are `not-found`, if there is no such export; `type-mismatch`, if the arguments do
-    /// not fit; `denied`, if the plugin imports what the tenant is not granted; `busy`, if no
-    /// instance was free in time; `timeout` and `limit-exceeded`, if the call reached a limit;
-    /// `internal`, if the plugin trapped. Whatever the error, open transactions are rolled back.
+    /// The result is `not-found` if there is no such export; `type-mismatch` if the arguments do
+    /// not fit; `denied` if the plugin has imports that the tenant is not granted; `busy` if no
+    /// instance was free in time; `timeout` or `limit-exceeded` if the call reached a limit;
+    /// `internal` if the plugin trapped. After any error, open transactions are rolled back.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends the call, and rolls back what it had open.
+    /// Dropping the future ends the call, and rolls back its open transactions.
     pub async fn call(&self, tenant: &Arc<Tenant>, export: &str, arguments: &[Val]) -> Outcome {
         let checked = export::find(&self.inner.exports, export)
             .and_then(|export| export.check_arguments(arguments).map(|()| export));
@@ -141,7 +141,7 @@ impl Plugin {
         }
     }
 
-    /// Calls an export with a call in WAVE, `top(3, "a")`, and gives the result in WAVE.
+    /// Calls an export with a call in WAVE, `top(3, "a")`, and returns the result in WAVE.
     ///
     /// # Errors
     ///
@@ -151,17 +151,17 @@ impl Plugin {
         self.call_export(tenant, export, &arguments).await.to_wave()
     }
 
-    /// The name and the arguments of a call in WAVE. Options at the end may be left out.
+    /// Parses the name and the arguments of a call in WAVE. Trailing options may be omitted.
     ///
     /// # Errors
     ///
-    /// `not-found`, if there is no such export; `type-mismatch`, if the arguments do not fit it.
+    /// `not-found` if there is no such export; `type-mismatch` if the arguments do not fit.
     pub fn parse_call(&self, call: &str) -> Result<(&str, Vec<Val>), Error> {
         let (export, arguments) = self.parse(call)?;
         Ok((export.name(), arguments))
     }
 
-    /// A fresh instance for a tenant, for typed calls by bindings of one's own.
+    /// Creates a fresh instance for a tenant, for typed calls with your own bindings.
     ///
     /// # Errors
     ///
@@ -202,7 +202,7 @@ impl Plugin {
 
     fn parse(&self, call: &str) -> Result<(&Export, Vec<Val>), Error> {
         let call = call.trim();
-        // The name of a function of an interface is none in WAVE, so it is taken off here.
+        // The name of an interface's function is not valid in WAVE, so it is removed here.
         let (name, arguments) = call.split_at(call.find('(').unwrap_or(call.len()));
         let export = export::find(&self.inner.exports, name.trim())?;
         let arguments = if arguments.is_empty() { "()" } else { arguments };
@@ -280,7 +280,7 @@ impl std::fmt::Debug for Plugin {
     }
 }
 
-/// Asks a plugin for its models, in an instance that can open nothing.
+/// Asks a plugin for its models, in an instance that cannot open databases.
 pub(crate) async fn describe(
     host: &Host,
     pre: &PrivilegedPluginPre<Guest>,

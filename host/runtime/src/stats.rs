@@ -1,4 +1,4 @@
-//! What a host is doing now, and what its plans are found by.
+//! The current state of a host, and its plan cache statistics.
 
 use std::collections::BTreeMap;
 
@@ -6,39 +6,39 @@ use ferro_driver::Stats;
 
 use crate::host::Host;
 
-/// What a host is doing at a moment, for metrics and for a look at it: [`Host::stats`].
+/// A snapshot of a host's state, for metrics and inspection: [`Host::stats`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HostStats {
-    /// Tenants that have calls that run or wait.
+    /// Tenants with running or waiting calls.
     pub tenants: usize,
-    /// Calls of plugins that have begun, those that wait for an instance too.
+    /// Plugin calls that have begun, including those that wait for an instance.
     pub calls: usize,
-    /// Calls that wait, as their tenant has as many as it may: its limit `calls`.
+    /// Calls that wait because of their tenant's limit `calls`.
     pub waiting_calls: usize,
-    /// Instances of plugins that are in use, of [`HostOptions::instances`](crate::HostOptions).
+    /// Plugin instances in use, out of [`HostOptions::instances`](crate::HostOptions).
     pub instances: usize,
-    /// Plugins that are loaded just now.
+    /// Plugin loads in progress.
     pub loading: usize,
-    /// Plans that are kept.
+    /// Cached plans.
     pub plans: usize,
-    /// Queries whose plan was there, since the host began.
+    /// Queries whose plan was cached, since the host was created.
     pub plan_hits: u64,
-    /// Queries whose plan had to be compiled, since the host began. Where it keeps growing with the
+    /// Queries whose plan was compiled, since the host was created. If it keeps growing with the
     /// same queries, [`HostOptions::plan_cache_bytes`](crate::HostOptions) is too small for them.
     pub plan_misses: u64,
-    /// The pools, by label.
+    /// Statistics of the pools, by label.
     pub pools: BTreeMap<String, Stats>,
 }
 
 impl Host {
-    /// What the host is doing now.
+    /// A snapshot of the host's current state.
     #[must_use]
     pub fn stats(&self) -> HostStats {
         let (calls, waiting_calls) = self.tenants().calls();
         let plans = self.plans();
         let databases = self.databases();
-        // One that is disconnected meanwhile is left out.
+        // A database that is disconnected meanwhile is omitted.
         let pool = |label: String| databases.get(Some(&label)).ok().map(|it| (label, it.stats()));
         HostStats {
             tenants: self.tenants().active(),

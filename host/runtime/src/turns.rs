@@ -1,10 +1,10 @@
-//! How guests share the threads of the runtime: in turns.
+//! Turns: how guests share the threads of the runtime.
 //!
-//! A guest that computes would keep a thread, and the guests of one tenant all of them. So a guest
-//! runs only while it has a turn, of which its tenant has a few, and it gives the turn up whenever
-//! it waits or the epoch interrupts it. One that has computed for long already needs another turn
-//! besides, of which there is one less than there are threads: the last thread is for those that
-//! are quick.
+//! A guest that computes would occupy a thread, and the guests of one tenant all of them. So a
+//! guest runs only while it has a turn, of which its tenant has a few, and releases the turn
+//! whenever it waits or the epoch interrupts it. A guest that has already computed for long needs a
+//! second turn, of which there is one less than there are threads: the last thread is for quick
+//! guests.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -18,18 +18,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 /// How long a guest may keep threads busy before it counts as slow: two ticks of the epoch.
 const QUICK: Duration = Duration::from_millis(10);
 
-/// The turns of one guest on the processors, and how long it has kept threads busy.
+/// The turns of one guest, and the thread time that it has used.
 pub(crate) struct CpuTurns {
-    /// Those of its tenant.
+    /// The turns of its tenant.
     tenant: Arc<Semaphore>,
-    /// Those of all that are slow.
+    /// The turns of all slow guests.
     slow: Arc<Semaphore>,
     busy: AtomicU64,
 }
 
-/// A turn: the permit of the tenant, and that of the slow.
+/// A turn: the permit of the tenant and, for a slow guest, that of slow guests.
 type Turn = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
-/// What a guest waits for while it has no turn.
+/// The wait of a guest for its turn.
 type Waiting = Pin<Box<dyn Future<Output = Option<Turn>> + Send>>;
 
 impl CpuTurns {
@@ -37,7 +37,7 @@ impl CpuTurns {
         Self { tenant, slow, busy: AtomicU64::new(0) }
     }
 
-    /// How long the guest has kept threads busy, in code of the host for it, too.
+    /// How long the guest has kept threads busy, including in host code.
     pub(crate) fn busy(&self) -> Duration {
         Duration::from_nanos(self.busy.load(Ordering::Relaxed))
     }
@@ -63,7 +63,7 @@ impl CpuTurns {
                 Arc::clone(&self.tenant),
                 self.is_slow().then(|| Arc::clone(&self.slow)),
             ));
-            // The first poll has us woken when it is our turn; it may be by now.
+            // The first poll registers the waker; it may already be our turn.
             match next.as_mut().poll(context) {
                 Poll::Ready(turn) => {
                     let polled = self.poll(call.as_mut(), context);
@@ -104,7 +104,8 @@ impl CpuTurns {
     }
 }
 
-/// The tenant's permit comes first, so that of each tenant one at most is in line with the slow.
+/// Acquires the tenant's permit first, so that at most `threads` guests of a tenant wait with the
+/// slow ones.
 async fn wait(tenant: Arc<Semaphore>, slow: Option<Arc<Semaphore>>) -> Option<Turn> {
     let permit = tenant.acquire_owned().await.ok()?;
     match slow {

@@ -1,12 +1,12 @@
-//! The types of a plugin's exports in the text form of WIT.
+//! The types of a plugin's exports in WIT syntax.
 
 use wasmtime::Engine;
 use wasmtime::component::Type;
 use wasmtime::component::types::{Component, ComponentExtern, ComponentItem};
 use wasmtime::component::wasm_wave::wasm::DisplayType;
 
-/// The names that a component's interfaces have for its types. Types themselves have none, so that
-/// a type is called by the first name that it has anywhere; one that only a world names has none.
+/// The names of a component's types in its interfaces. Types themselves have no names, so a type
+/// gets the first name found for it; a type that only a world names has none.
 #[derive(Default)]
 pub(crate) struct TypeNames(Vec<(String, Type)>);
 
@@ -33,7 +33,7 @@ impl TypeNames {
         }
     }
 
-    /// A type by its name, or as it is made.
+    /// The name of a type, or its structure.
     pub(crate) fn text(&self, ty: &Type) -> String {
         match self.name(ty) {
             Some(name) => name.to_owned(),
@@ -41,7 +41,7 @@ impl TypeNames {
         }
     }
 
-    /// The definitions of the named types that a type is made of, itself included, each once.
+    /// The definitions of the named types in a type, including itself, each once.
     pub(crate) fn definitions(&self, ty: &Type, found: &mut Vec<(String, String)>) {
         if let Some(name) = self.name(ty) {
             if found.iter().any(|(known, _)| known == name) {
@@ -90,7 +90,7 @@ impl TypeNames {
     }
 }
 
-/// Whether WIT can say the type only by giving it a name.
+/// Whether WIT requires a name for this kind of type.
 fn is_definition(ty: &Type) -> bool {
     matches!(ty, Type::Record(_) | Type::Variant(_) | Type::Enum(_) | Type::Flags(_))
 }

@@ -1,9 +1,9 @@
-//! The part of WASI that a plugin has: what the standard library of a language needs to start, and
-//! nothing of the machine that it runs on.
+//! The part of WASI that plugins get: what the standard library of a language needs to start,
+//! without access to the machine.
 //!
-//! Arguments and environment are empty, standard input is closed, standard output and error go to
-//! the log. There are no files, sockets and clocks: a plugin that imports them is refused, unless the
-//! application lends them.
+//! Arguments and environment are empty, standard input is closed, and standard output and error go
+//! to the log. There are no files, sockets and clocks: a plugin that imports them is rejected,
+//! unless the application lends them.
 
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::WasiCtx;
@@ -35,10 +35,10 @@ pub(crate) const INTERFACES: [&str; 15] = [
     "wasi:random/random",
 ];
 
-/// The most random bytes in one call: the host makes them before it copies them.
+/// Maximum random bytes in one call: the host generates them before it copies them.
 const RANDOM_BYTES: u64 = 64 * 1024;
 
-/// What one guest has of WASI, made when it asks for any of it: most guests never do.
+/// The WASI state of a guest, created on first use: most guests never need it.
 pub(crate) struct Wasi {
     caller: Caller,
     log_bytes: u64,
@@ -77,7 +77,7 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// The handles of streams are in the guest's one table.
+/// Handles of streams are in the guest's own table.
 struct Table;
 
 impl HasData for Table {

@@ -1,4 +1,4 @@
-//! Arguments in WAVE, the text form of WIT's values.
+//! Arguments in WAVE, the text format of WIT values.
 
 use std::error::Error as _;
 use std::ops::Range;
@@ -8,16 +8,16 @@ use wasmtime::component::wasm_wave::parser::ParserError;
 use wasmtime::component::wasm_wave::untyped::UntypedFuncCall;
 use wasmtime::component::{Type, Val};
 
-/// Reads `(3, "a")` as values of these types; what is wrong with it, if they do not fit. Options at
-/// the end may be left out.
+/// Reads `(3, "a")` as values of these types; the error says what is wrong. Trailing options may be
+/// omitted.
 pub(crate) fn read_arguments(text: &str, types: &[Type]) -> Result<Vec<Val>, String> {
-    // A call needs a name; that of an export may be none in WAVE.
+    // A call needs a name; that of an export may not be valid in WAVE.
     let call = format!("f{text}");
     let fault = |error| describe(&error, &call);
     let parsed = UntypedFuncCall::parse(&call).map_err(fault)?;
     let values = parsed.to_wasm_params(types).map_err(fault)?;
     let nodes = parsed.params_node().and_then(|node| node.as_tuple().ok());
-    // Fields that the record does not have are passed over above; an optional one would be lost.
+    // Unknown fields of a record are ignored above; an optional one would be lost.
     let unknown = nodes.into_iter().flatten().zip(types);
     match unknown.into_iter().find_map(|(node, ty)| unknown_field(node, ty, &call)) {
         Some(fault) => Err(fault),
@@ -51,7 +51,7 @@ fn unknown_field(node: &Node, ty: &Type, call: &str) -> Option<String> {
             let case = variant.cases().find(|case| case.name == name)?;
             within(payload, case.ty)
         }
-        // `some(…)` and `ok(…)` may be left out.
+        // `some(…)` and `ok(…)` may be omitted.
         Type::Option(option) => match node.ty() {
             NodeType::OptionSome | NodeType::OptionNone => {
                 within(node.as_option().ok()?, Some(option.ty()))
@@ -74,9 +74,9 @@ fn describe(error: &ParserError, call: &str) -> String {
     format!("{}{detail}{}", error.kind(), place(call, error.span()))
 }
 
-/// Where something is wrong: the text that stands there, or its beginning.
+/// The location of an error: the text there, or its beginning.
 fn place(call: &str, span: Range<usize>) -> String {
-    // The name at the beginning is none that was given.
+    // The name at the beginning was added here.
     let text = call.get(span.clone()).filter(|_| span.start > 0);
     match text.map(str::trim) {
         None | Some("") => String::new(),
