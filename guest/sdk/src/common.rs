@@ -1,4 +1,4 @@
-//! Common tables: queries under names, which other queries read and join.
+//! Common tables: named queries, which other queries read and join.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -27,17 +27,16 @@ impl<M: Model> Record for M {
     const FIELDS: &'static [&'static str] = <M as Model>::FIELDS;
 }
 
-/// A table that a query makes for itself, whose rows are of type `R`: made by [`common`] and
-/// [`recursive`].
+/// A common table, whose rows are of type `R`: created by [`common`] and [`recursive`].
 ///
-/// It can be queried, joined, and asked about in other queries, any number of times.
+/// It can be queried, joined and used in subqueries, any number of times.
 #[must_use = "a common table does nothing until a query reads it"]
 pub struct Common<R> {
     tree: Arc<CommonTree>,
     rows: PhantomData<fn() -> R>,
 }
 
-/// A query under a name, a common table expression: others read its rows as those of a table.
+/// A named query (common table expression), which other queries read like a table.
 ///
 /// ```
 /// use ferro::prelude::*;
@@ -82,8 +81,8 @@ pub struct Common<R> {
 ///
 /// # Errors
 ///
-/// When a query that reads it is run: `invalid-query` if a model, or another table in the same query,
-/// has its name.
+/// When a query that reads it runs: `invalid-query` if a model, or another table in the same query,
+/// has the same name.
 pub fn common<M, O: Output<M, Row: Record>>(
     name: &'static str,
     rows: Query<M, O>,
@@ -91,11 +90,11 @@ pub fn common<M, O: Output<M, Row: Record>>(
     Common::new(CommonTree { name, rows: Some(rows.into_tree()), step: None })
 }
 
-/// A common table that reads itself. It begins with the rows of a query; then the step finds further
-/// ones for those that were found last, until there are none that are not there already.
+/// A recursive common table. It begins with the rows of a query; then the step finds further rows
+/// from those found last, until it finds no new ones.
 ///
-/// The step reads the table once, with [`query`](Common::query) or in a [`join`](Query::join). It has
-/// joins, filters and a selection, without aggregates and window functions.
+/// The step reads the table once, with [`query`](Common::query) or in a [`join`](Query::join). It
+/// can have joins, filters and a selection, but no aggregates or window functions.
 ///
 /// ```
 /// use ferro::prelude::*;
@@ -137,13 +136,13 @@ pub fn common<M, O: Output<M, Row: Record>>(
 /// # let _ = below;
 /// ```
 ///
-/// Rows that lead to each other in a circle end it, if they are the same again; a depth that counts
-/// up makes them others, and needs a filter in the step. What does not end is stopped at the deadline
+/// A cycle ends the recursion if the same rows come again. A column that counts the depth makes
+/// them differ, and then the step needs a filter. An endless recursion is stopped at the deadline
 /// of its statement.
 ///
 /// # Errors
 ///
-/// As [`common`]; `invalid-query` for a step that cannot be one.
+/// As [`common`]; `invalid-query` for an invalid step.
 pub fn recursive<M, O, N, P>(
     name: &'static str,
     rows: Query<M, O>,
@@ -156,8 +155,8 @@ where
     recursion(name, rows, SetOperator::Union, step)
 }
 
-/// As [`recursive`], but rows that are there already are added again: for steps that find no row
-/// twice, which it saves from being compared with all others.
+/// As [`recursive`], but keeps duplicate rows: for steps that find no row twice, which avoids
+/// comparing each row with all others.
 ///
 /// # Errors
 ///
@@ -194,12 +193,12 @@ impl<R: Record> Common<R> {
         Self { tree: Arc::new(tree), rows: PhantomData }
     }
 
-    /// A query for all its rows, to be narrowed.
+    /// Queries all rows of the table.
     pub fn query(&self) -> Query<R, Selected<R>> {
         Query::of(SelectTree::of_common(self.tree.clone(), R::FIELDS))
     }
 
-    /// A column of the table beside the rows of a query that [`join`](Query::join)s it.
+    /// A column of the table in a query that [`join`](Query::join)s it.
     pub fn get<M, T>(&self, column: Column<R, T>) -> Expr<M, T> {
         Expr::across(Steps::from([self.tree.name]), column.name())
     }

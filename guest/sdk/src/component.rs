@@ -1,5 +1,5 @@
-//! The imports of a component as a session: `ferro_wit::Session` over the bindings of the
-//! interface `database`. Every call is finished when it returns, and so is every future.
+//! The imports of a component as a session: `ferro_wit::Session` over the bindings of the interface
+//! `database`. Every call is complete when it returns, and so is every future.
 
 use std::cell::OnceCell;
 use std::future::ready;
@@ -12,7 +12,7 @@ pub use self::bindings::plain::ferro::orm::database;
 #[cfg(feature = "raw-sql")]
 pub use self::bindings::privileged::ferro::orm::raw_sql;
 
-/// The generated code: the only unsafe one of this crate.
+/// The generated code, the only unsafe code in this crate.
 #[allow(
     unsafe_code,
     missing_docs,
@@ -39,7 +39,7 @@ mod bindings {
         });
     }
 
-    /// A plugin imports SQL text only if its author turned the feature on.
+    /// A plugin imports SQL text only if its author enabled the feature.
     #[cfg(feature = "raw-sql")]
     pub mod privileged {
         wit_bindgen::generate!({
@@ -135,8 +135,8 @@ impl ferro_wit::Session for database::Session {
     }
 }
 
-/// A cursor of the host. What its result set is like is asked for at most once, and only if somebody
-/// looks.
+/// A cursor of the host. The description of its result set is fetched at most once, and only on
+/// use.
 struct Cursor {
     cursor: database::Cursor,
     columns: OnceCell<Vec<ColumnInfo>>,

@@ -1,4 +1,4 @@
-//! New rows: what can be inserted, and what happens where a key is taken.
+//! Inserts: the types that can be inserted, and conflicts on keys.
 
 use std::fmt;
 
@@ -12,17 +12,17 @@ use crate::scalar::Field;
 use crate::session::Request;
 use crate::tree::{Arena, SelectTree, Tree, owned};
 
-/// A row to insert: a model, or the `New…` struct that `#[derive(Model)]` makes for a model with
-/// a generated key or defaults.
+/// A row to insert: a model, or the `New…` struct that `#[derive(Model)]` generates for a model
+/// with a generated key or defaults.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be inserted",
     note = "insert a model, or its `New…` struct if it has a generated key or defaults"
 )]
 pub trait Insertable: Send + Sync + Sized {
-    /// Whose table it goes to.
+    /// The model of its table.
     type Model: Model;
 
-    /// The fields that it gives values to, and these values.
+    /// The fields that it sets, with their values.
     ///
     /// # Errors
     ///
@@ -33,34 +33,33 @@ pub trait Insertable: Send + Sync + Sized {
     ///
     /// # Errors
     ///
-    /// `invalid-query` if a field with a default is given in some of the rows only;
+    /// `invalid-query` if a field with a default is set in only some of the rows;
     /// `value-out-of-range` for a column of more than 4 GiB.
     fn columns(rows: &[Self]) -> Result<Vec<(&'static str, Cells)>, Error>;
 }
 
-/// One field of a model, or a tuple of at most twelve: a key, or what gets other values.
+/// One field of a model, or a tuple of at most twelve: a key, or fields to update.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a field of `{M}`",
     label = "expected a column such as `City::name()`, or a tuple of at most twelve"
 )]
 pub trait Fields<M> {
-    /// For this crate.
+    /// Internal to this crate.
     #[doc(hidden)]
     fn names(self) -> Vec<&'static str>;
 }
 
-/// Fields that take what the rows `R` of a query hold, one after the other: a field of type `T`
-/// takes a `T`, an `Option<T>` too.
+/// Fields that accept the values of the rows `R` of a query, in order: a field of type `T` accepts
+/// a `T`, and an `Option<T>` also a `T`.
 #[diagnostic::on_unimplemented(
     message = "the fields `{Self}` do not take rows of `{R}`",
     label = "expected as many columns of `{M}` as are selected, of the same types"
 )]
 pub trait FieldsOf<M, R>: Fields<M> {}
 
-/// What an insert does where a key is taken: see [`upsert`](crate::Model::upsert).
+/// What an insert does if a key is taken: see [`upsert`](crate::Model::upsert).
 ///
-/// The key is the primary one or a unique one. If nothing more is said, the row that has it is
-/// left as it is.
+/// The key is the primary key or a unique one. By default, the row that has it does not change.
 #[must_use = "it does nothing until an insert uses it"]
 pub struct OnConflict<M> {
     target: Vec<&'static str>,
@@ -68,33 +67,32 @@ pub struct OnConflict<M> {
     condition: Option<Tree>,
 }
 
-/// In an [`OnConflict`]: the value that the row has which could not be inserted.
+/// In an [`OnConflict`], the value of the row that was not inserted.
 pub fn excluded<M, T: Field>(column: Column<M, T>) -> Expr<M, T> {
     expr(Tree::Excluded(column.name()))
 }
 
 impl<M: Model> OnConflict<M> {
-    /// Where another row has the same key.
+    /// Acts if another row has the same key.
     pub fn on(key: impl Fields<M>) -> Self {
         Self { target: key.names(), update: Vec::new(), condition: None }
     }
 
-    /// That row gets the new row's values of these fields. Others keep theirs.
+    /// Sets these fields of that row to the new row's values. Others keep theirs.
     pub fn update(mut self, fields: impl Fields<M>) -> Self {
         let taken = fields.names().into_iter();
         self.update.extend(taken.map(|it| Assignment::new(it, Tree::Excluded(it))));
         self
     }
 
-    /// A field of that row gets a value, or that of an expression over it; what the new row has
-    /// is [`excluded`].
+    /// Sets a field of that row to a value, or to an expression over it; [`excluded`] is the new
+    /// row's value.
     pub fn set(mut self, assignment: Assignment<M>) -> Self {
         self.update.push(assignment);
         self
     }
 
-    /// Only if a condition on that row holds, and those of earlier calls; else it is left as it
-    /// is.
+    /// Updates that row only if it satisfies this condition and those of earlier calls.
     pub fn only_if<E>(mut self, condition: E) -> Self
     where
         E: Expression<Model = M, Type: Field<Base = bool>>,
@@ -112,7 +110,7 @@ impl<M: Model> OnConflict<M> {
     }
 }
 
-/// What inserts one row.
+/// The request that inserts one row.
 pub(crate) fn one<R: Insertable>(
     row: &R,
     conflict: Option<OnConflict<R::Model>>,
@@ -127,7 +125,7 @@ pub(crate) fn one<R: Insertable>(
     Ok(Request::new(arena, Statement::Insert(insert)))
 }
 
-/// What inserts many rows; none if there are none.
+/// The request that inserts many rows; `None` if there are none.
 pub(crate) fn many<R: Insertable>(
     rows: &[R],
     conflict: Option<OnConflict<R::Model>>,
@@ -147,7 +145,7 @@ pub(crate) fn many<R: Insertable>(
     Ok(Some((request, Batch { rows, columns })))
 }
 
-/// How many rows a batch has.
+/// The number of rows in a batch.
 pub(crate) fn number_of_rows<R>(rows: &[R]) -> Result<u32, Error> {
     u32::try_from(rows.len()).map_err(|_| {
         let message = "more than 2^32 rows: pass them in several calls";
@@ -155,7 +153,7 @@ pub(crate) fn number_of_rows<R>(rows: &[R]) -> Result<u32, Error> {
     })
 }
 
-/// What inserts the rows of a select, whose columns are these fields.
+/// The request that inserts the rows of a select, whose columns are these fields.
 pub(crate) fn of_select<M: Model>(
     fields: Vec<&'static str>,
     select: SelectTree,
@@ -167,7 +165,7 @@ pub(crate) fn of_select<M: Model>(
     Ok(Request::new(arena, Statement::Insert(insert)))
 }
 
-/// What inserts one row if no other has its key.
+/// The request that inserts one row if no other has its key.
 pub(crate) fn unless_taken<R: Insertable>(
     row: &R,
     target: Vec<&'static str>,
@@ -177,8 +175,8 @@ pub(crate) fn unless_taken<R: Insertable>(
     one(row, Some(conflict), returning)
 }
 
-/// What inserts one row, or gives the row that has its key all other values, but for the version:
-/// that counts the changes of the row that is there, and a new row's would set it back.
+/// The request that inserts one row, or updates the row that has its key with all other values,
+/// except the version: it counts the changes of the existing row, and the new row's would reset it.
 pub(crate) fn or_replace<R: Insertable>(
     row: &R,
     target: Vec<&'static str>,

@@ -57,7 +57,7 @@ pub use crate::session::{Request, Session, Transaction};
 #[cfg(feature = "raw-sql")]
 pub use crate::sql::{Bind, Sql, sql};
 
-/// What a file that works with models needs: `use ferro::prelude::*;`.
+/// The items for code that works with models: `use ferro::prelude::*;`.
 pub mod prelude {
     pub use crate::expression::{
         AggregateExpression as _, ArrayExpression as _, Expression as _, JsonExpression as _,

@@ -1,6 +1,6 @@
-//! What does not compile, as tests of the documentation.
+//! Code that must not compile, as documentation tests.
 //!
-//! First what does, so that each of the others fails for its own reason:
+//! First code that compiles, so that each of the others fails for its own reason:
 //!
 //! ```
 //! use ferro::prelude::*;
@@ -29,7 +29,7 @@
 //! let _ = async |db: Session| City::insert_from(&db, City::slug(), names).await;
 //! ```
 //!
-//! A field that is not there:
+//! A field that does not exist:
 //!
 //! ```compile_fail,E0599
 //! # use ferro::prelude::*;
@@ -61,7 +61,7 @@
 //! let _ = City::name().set(7);
 //! ```
 //!
-//! A null where none may be:
+//! A null that is not allowed:
 //!
 //! ```compile_fail,E0277
 //! # use ferro::prelude::*;
@@ -70,7 +70,7 @@
 //! let _ = City::name().set(None);
 //! ```
 //!
-//! Rows of a query that the fields do not take: a text for a number, and a null where none may be:
+//! Rows of a query that do not fit the fields: a text for a number, and a null that is not allowed:
 //!
 //! ```compile_fail,E0277
 //! # use ferro::prelude::*;
@@ -99,7 +99,7 @@
 //! let _ = City::query().filter(Street::id().eq(1));
 //! ```
 //!
-//! A filter that is no condition, and conditions combined as if they were `bool`:
+//! A filter that is not a condition, and conditions combined as if they were `bool`:
 //!
 //! ```compile_fail,E0271
 //! # use ferro::prelude::*;
@@ -140,7 +140,7 @@
 //! let _ = City::query().limit(-1);
 //! ```
 //!
-//! A model without a key, one whose key may be null, and one with a field of no column type:
+//! A model without a key, one with a nullable key, and one with a field without a column type:
 //!
 //! ```compile_fail
 //! # use ferro::prelude::*;
@@ -186,8 +186,8 @@
 //! struct City { #[ferro(key, lenght = 3)] id: String }
 //! ```
 //!
-//! A foreign key of another type than the key it refers to, and one that is set to null though it
-//! cannot be:
+//! A foreign key whose type differs from the key it refers to, and a non-nullable one that is set
+//! to null:
 //!
 //! ```compile_fail,E0277
 //! # use ferro::prelude::*;
@@ -205,7 +205,7 @@
 //! struct Street { #[ferro(key)] id: i64, #[ferro(references = City, on_delete = set_null)] city: i64 }
 //! ```
 //!
-//! A field whose column would hide what every model can do:
+//! A field whose column would hide a function of every model:
 //!
 //! ```compile_fail
 //! # use ferro::prelude::*;

@@ -1,4 +1,4 @@
-//! What `#[derive(Model)]` implements, and what every model can do.
+//! What `#[derive(Model)]` implements, and the operations of every model.
 
 use std::future::Future;
 
@@ -20,7 +20,7 @@ use crate::update;
     note = "add `#[derive(Model)]` to it, and `#[ferro(key)]` to its key"
 )]
 pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
-    /// The type of its key; a tuple if several fields make the key.
+    /// The type of its key; a tuple if the key has several fields.
     type Key: Clone + Send + Sync + 'static;
 
     /// The model's name.
@@ -32,7 +32,7 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
     /// The name of the field that counts a row's changes, if there is one.
     const VERSION: Option<&'static str>;
 
-    /// The model as data: what tables are made from.
+    /// The model as data, from which tables are created.
     fn schema() -> schema::Model;
 
     /// The enum types that its fields use.
@@ -41,27 +41,27 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
     /// The row's key.
     fn key(&self) -> Self::Key;
 
-    /// The condition that a key stands for.
+    /// The condition that a row has this key.
     #[doc(hidden)]
     fn key_is(key: Self::Key) -> Condition<Self>;
 
-    /// The fields in which another state of the row differs, each set to its value there.
+    /// The fields that differ in another state of the row, set to their values there.
     #[doc(hidden)]
     fn changes(&self, to: &Self) -> Result<Vec<Assignment<Self>>, Error>;
 
-    /// A way to one row of this model, with its fields and relations.
+    /// A path to one row of this model, with its fields and relations.
     type Path<R: Model, N: Presence>: Path<Source = R, Target = Self, Presence = N>;
 
-    /// A query for all rows, to be narrowed.
+    /// Queries all rows; narrow the query with its methods.
     fn query() -> Query<Self> {
         Query::new()
     }
 
-    /// The row with this key.
+    /// Returns the row with this key.
     ///
     /// # Errors
     ///
-    /// `not-found` if there is none; what the database reports.
+    /// `not-found` if there is none; errors of the database.
     fn get(
         db: &Session,
         key: impl Into<Self::Key>,
@@ -70,11 +70,11 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         async move { row.await?.ok_or_else(|| not_found::<Self>("this key")) }
     }
 
-    /// The row with this key, if there is one.
+    /// Returns the row with this key, if there is one.
     ///
     /// # Errors
     ///
-    /// What the database reports.
+    /// Errors of the database.
     fn find(
         db: &Session,
         key: impl Into<Self::Key>,
@@ -83,11 +83,11 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         async move { rows.first(db).await }
     }
 
-    /// Insert a row as it is. A key that is taken is an error: nothing is overwritten.
+    /// Inserts a row. A key that is taken is an error: nothing is overwritten.
     ///
     /// # Errors
     ///
-    /// `unique-violation` and the other violations; what the database reports.
+    /// `unique-violation` and the other violations; errors of the database.
     fn insert<R: Insertable<Model = Self>>(
         db: &Session,
         row: &R,
@@ -96,7 +96,7 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         async move { db.execute(request?).await.map(|_| ()) }
     }
 
-    /// Insert a row, and return it as the database has it: with its generated key and defaults.
+    /// Inserts a row, and returns it as stored: with its generated key and defaults.
     ///
     /// ```
     /// use ferro::prelude::*;
@@ -126,12 +126,12 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         async move { rows::first(db, request?).await?.ok_or_else(no_row) }
     }
 
-    /// Insert many rows, all or none, as columns: how many.
+    /// Inserts many rows, all or none, as columns, and returns their number.
     ///
     /// # Errors
     ///
-    /// As [`insert`](Self::insert); `invalid-query` if a field with a default is given in some of
-    /// the rows only.
+    /// As [`insert`](Self::insert); `invalid-query` if a field with a default is set in only some
+    /// of the rows.
     fn bulk_create<R: Insertable<Model = Self>>(
         db: &Session,
         rows: &[R],
@@ -140,8 +140,8 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         async move { write(db, batch?).await }
     }
 
-    /// As [`bulk_create`](Self::bulk_create), and return the rows as the database has them, in the
-    /// same order: with their generated keys and defaults.
+    /// Like [`bulk_create`](Self::bulk_create), but returns the rows as stored, in the same order:
+    /// with their generated keys and defaults.
     ///
     /// ```
     /// use ferro::prelude::*;
@@ -175,7 +175,8 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         }
     }
 
-    /// Insert the rows of a query, which are values of these fields in order: how many.
+    /// Inserts the rows of a query, which are values of these fields in order, and returns their
+    /// number.
     ///
     /// ```
     /// use ferro::prelude::*;
@@ -208,9 +209,8 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         async move { db.execute(request?).await }
     }
 
-    /// Insert a row, or do something else where its key is taken. The row as it is then; none if
-    /// it was left as it was. A version goes up by one if the row is changed, unless the
-    /// [`OnConflict`] names it.
+    /// Inserts a row, or updates the one that has its key. Returns the stored row; `None` if it was
+    /// not changed. An update increments the version, unless the [`OnConflict`] names it.
     ///
     /// ```
     /// use ferro::prelude::*;
@@ -237,7 +237,8 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
     ///
     /// # Errors
     ///
-    /// `invalid-query` if what it names is no key; the violations of other constraints.
+    /// `invalid-query` if the fields that it names are not a key; the violations of other
+    /// constraints.
     fn upsert<R: Insertable<Model = Self>>(
         db: &Session,
         row: R,
@@ -247,8 +248,8 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         async move { rows::first(db, request?).await }
     }
 
-    /// As [`upsert`](Self::upsert) for many rows, all or none, as columns: how many were inserted
-    /// or changed. No two of them may have the same key.
+    /// Like [`upsert`](Self::upsert) for many rows, all or none, as columns; returns how many were
+    /// inserted or updated. No two of them may have the same key.
     ///
     /// # Errors
     ///
@@ -262,8 +263,8 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         async move { write(db, batch?).await }
     }
 
-    /// The row that has the same key as this one; if there is none, this one is inserted. And
-    /// whether it was. However many do this at once, there is one row.
+    /// Returns the row that has the same key as this one, inserting this one if there is none, and
+    /// whether it was inserted. Concurrent calls create only one row.
     ///
     /// ```
     /// use ferro::prelude::*;
@@ -286,7 +287,7 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
     ///
     /// # Errors
     ///
-    /// `invalid-query` if what it names is no key, or if the row has no value for it; the
+    /// `invalid-query` if the fields are not a key, or if the row has no value for it; the
     /// violations of other constraints; `serialization-failure` in a transaction that cannot see
     /// the row that another one has inserted.
     fn get_or_create<R: Insertable<Model = Self>>(
@@ -313,13 +314,13 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         }
     }
 
-    /// Insert a row; or, where its key is taken, give the row that has it all other values of
-    /// this one, but for its version, which goes up by one. However many do this at once, there is
-    /// one row. The row as it is then.
+    /// Inserts a row or, if its key is taken, updates the row that has it with all other values of
+    /// this one, except the version, which is incremented. Returns the stored row. Concurrent calls
+    /// create only one row.
     ///
     /// # Errors
     ///
-    /// `invalid-query` if what it names is no key, or if the row has nothing but it; the
+    /// `invalid-query` if the fields are not a key, or if the row has no other values; the
     /// violations of other constraints.
     fn update_or_create<R: Insertable<Model = Self>>(
         db: &Session,
@@ -330,12 +331,12 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         async move { rows::first(db, request?).await?.ok_or_else(no_row) }
     }
 
-    /// Change a row that was read before: in the database the fields that the closure changes,
-    /// and here all of them, to what the row is then. If it fails, nothing is changed here.
+    /// Updates a row that was read before: in the database the fields that the closure changes, and
+    /// in this value all fields, to those of the stored row. If it fails, this value does not
+    /// change.
     ///
-    /// Other fields keep what others have written to them meanwhile. A field with
-    /// `#[ferro(version)]` makes it notice: then the change is refused if the row was changed since
-    /// it was read.
+    /// Other fields in the database keep concurrent changes. With a `#[ferro(version)]` field, the
+    /// update is rejected if the row has changed since it was read.
     ///
     /// ```
     /// # use ferro::prelude::*;
@@ -351,8 +352,8 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
     ///
     /// # Errors
     ///
-    /// `not-found` if the row has gone: it is never inserted again; `serialization-failure` if it
-    /// has a version and was changed by another; what the database reports.
+    /// `not-found` if the row no longer exists (it is never inserted again);
+    /// `serialization-failure` if it has a version and has changed; errors of the database.
     fn update(
         &mut self,
         db: &Session,
@@ -375,10 +376,10 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         }
     }
 
-    /// Change many rows that were read before: each gets its values of some fields, all of them or
-    /// none. No two of the rows may have the same key.
+    /// Updates some fields of many rows that were read before, all or none. No two of the rows may
+    /// have the same key.
     ///
-    /// A version goes up by one in the database; the rows here keep the one that they have.
+    /// The version is incremented in the database, but not in these values.
     ///
     /// ```
     /// # use ferro::prelude::*;
@@ -396,8 +397,8 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
     ///
     /// # Errors
     ///
-    /// `not-found` if a row has gone; `serialization-failure` if it has a version and was changed by
-    /// another, or has gone; `invalid-query` for a field of the key; what the database reports.
+    /// `not-found` if a row no longer exists; `serialization-failure` if it has a version, and has
+    /// changed or no longer exists; `invalid-query` for a field of the key; errors of the database.
     fn bulk_update(
         db: &Session,
         rows: &[Self],
@@ -416,11 +417,11 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         }
     }
 
-    /// Delete the row with this row's key.
+    /// Deletes the row with this row's key.
     ///
     /// # Errors
     ///
-    /// `not-found` if the row has gone already; what the database reports.
+    /// `not-found` if the row no longer exists; errors of the database.
     fn delete(&self, db: &Session) -> impl Future<Output = Result<(), Error>> + Send {
         let row = Self::query().filter(self.unchanged());
         async move {
@@ -431,13 +432,13 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         }
     }
 
-    /// The condition that a row is this one, and still of the same version.
+    /// The condition that a row is this one, with the same version.
     #[doc(hidden)]
     fn unchanged(&self) -> Condition<Self> {
         Self::key_is(self.key())
     }
 
-    /// Why the row was not found.
+    /// The error for a row that was not found.
     #[doc(hidden)]
     fn missing(&self, db: &Session) -> impl Future<Output = Result<Error, Error>> + Send {
         let same_key = Self::query().filter(Self::key_is(self.key()));
@@ -450,12 +451,12 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
     }
 }
 
-/// How often a row that is there, but cannot be inserted nor seen, is looked for: a transaction
-/// that sees what others commit meanwhile finds it at the second attempt, unless it is deleted
-/// and inserted again in between.
+/// How often to look for a row that exists, but can be neither inserted nor read: a transaction
+/// that sees new commits finds it at the second attempt, unless it is deleted and inserted again in
+/// between.
 const GET_OR_CREATE_ATTEMPTS: u8 = 3;
 
-/// Writes the rows of a batch, if there are some.
+/// Writes the rows of a batch, if there are any.
 async fn write(db: &Session, batch: Option<(Request, Batch)>) -> Result<u64, Error> {
     match batch {
         Some((request, batch)) => db.write(request, batch).await,

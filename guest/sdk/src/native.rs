@@ -1,8 +1,8 @@
-//! Outside a component nobody lends databases by label.
+//! Stubs for code outside a component, where no host lends databases by label.
 
 use ferro_wit::types::{Error, ErrorKind};
 
-/// Stands for the bindings of the interface `database`, which a plugin's own bindings name.
+/// Stands in for the bindings of the interface `database`, to which a plugin's own bindings refer.
 pub mod database {}
 /// The same for the interface `raw-sql`.
 #[cfg(feature = "raw-sql")]

@@ -1,4 +1,4 @@
-//! Rows on their way from a cursor to models.
+//! Reading rows from a cursor.
 
 use std::marker::PhantomData;
 use std::vec::IntoIter;
@@ -9,11 +9,11 @@ use ferro_wit::types::{Batch, Error, ErrorKind, Value};
 use crate::model::Model;
 use crate::session::{Request, Session};
 
-/// How many rows [`Query::all`](crate::Query::all) asks for at a time: enough that the calls do
-/// not count, few enough that one batch and its models fit in a small guest's memory.
+/// How many rows [`Query::all`](crate::Query::all) fetches at a time: enough to make the cost of
+/// calls negligible, but few enough that a batch and its models fit in a small guest's memory.
 pub(crate) const BATCH_ROWS: u32 = 4096;
 
-/// The rows of a query, fetched in batches: made by [`Query::stream`](crate::Query::stream) and
+/// The rows of a query, fetched in batches: created by [`Query::stream`](crate::Query::stream) and
 /// `Sql::stream`.
 ///
 /// ```
@@ -31,7 +31,7 @@ pub(crate) const BATCH_ROWS: u32 = 4096;
 /// # let _ = inhabitants;
 /// ```
 ///
-/// Inside a transaction, nothing else can run before the last row was read or this was dropped.
+/// Inside a transaction, nothing else can run until the last row has been read or this is dropped.
 pub struct Rows<'s, T> {
     cursor: Box<dyn Cursor>,
     batch: u32,
@@ -58,7 +58,7 @@ impl<'s, T> Rows<'s, T> {
         Self { cursor, batch, decode, read, session: PhantomData }
     }
 
-    /// The next row; none after the last.
+    /// Returns the next row; `None` after the last.
     ///
     /// # Errors
     ///
@@ -73,8 +73,8 @@ impl<'s, T> Rows<'s, T> {
         Ok(self.read.next())
     }
 
-    /// The rows of the next batch, or what [`next`](Self::next) has left of it; none after the
-    /// last.
+    /// Returns the rows of the next batch, or those that [`next`](Self::next) has left of it;
+    /// `None` after the last.
     ///
     /// # Errors
     ///
@@ -113,8 +113,8 @@ pub(crate) async fn first<M: Model>(db: &Session, request: Request) -> Result<Op
     Ok(rows.into_iter().next())
 }
 
-/// So many rows of a result set, or as many as there are. The others are read, too, and left: a write is
-/// kept with the end of what it returns.
+/// Reads at most this many rows of a result set. The others are read, too, and dropped: a write is
+/// complete only when its result has been read.
 pub(crate) async fn read<T>(
     cursor: &mut dyn Cursor,
     rows: u32,

@@ -1,4 +1,4 @@
-//! The executor of a component, where nothing ever waits.
+//! The executor in a component, where no future ever waits.
 
 use std::future::Future;
 use std::pin::pin;
@@ -6,9 +6,9 @@ use std::task::{Context, Poll, Waker};
 
 use ferro_wit::types::{Error, ErrorKind};
 
-/// Run a future that is ready at once: what the exports of a plugin do with their `async` code.
+/// Runs a future that is ready at once, for the `async` code in the exports of a plugin.
 ///
-/// In a component every call of the host has finished when it returns, so that one poll is enough.
+/// In a component, every host call is complete when it returns, so one poll is enough.
 /// [`#[ferro::exports]`](crate::exports) calls it.
 ///
 /// ```

@@ -1,4 +1,4 @@
-//! Sessions and transactions: where queries are sent.
+//! Sessions and transactions, in which queries run.
 
 use std::fmt;
 use std::ops::Deref;
@@ -9,62 +9,63 @@ use ferro_wit::types::{Batch, Dialect, Error, ErrorKind, Isolation, TransactionO
 
 use crate::tree::Arena;
 
-/// A database. Each call may run on another connection; [`begin`](Self::begin) holds one.
+/// A session on a database. Each call may use a different connection; [`begin`](Self::begin) holds
+/// one.
 ///
-/// A plugin opens a session by the label under which it was granted the database:
+/// A plugin opens a session by the label of a database that it was granted:
 ///
 /// ```no_run
 /// let db = ferro::Session::open("app")?;
 /// # Ok::<(), ferro::Error>(())
 /// ```
 ///
-/// An application makes one of what its host lends: see [`Session::new`].
+/// An application creates one from a session of its host: see [`Session::new`].
 pub struct Session {
     inner: Box<dyn ferro_wit::Session>,
 }
 
 /// A transaction, or a savepoint inside one; a [`Session`] by dereference.
 ///
-/// Dropped before [`commit`](Self::commit), it rolls back.
+/// If dropped before [`commit`](Self::commit), it rolls back.
 #[must_use = "a transaction that is dropped rolls back at once"]
 #[derive(Debug)]
 pub struct Transaction {
     session: Session,
 }
 
-/// A query as data, and the values of its parameters: what a host is sent.
+/// A query as data, with the values of its parameters, as sent to a host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// The shape: what plans are cached by.
+    /// The shape, by which plans are cached.
     pub query: Query,
     /// The values, in the order of the parameters' numbers.
     pub parameters: Vec<Value>,
 }
 
 impl Session {
-    /// The database that the host lends under a label. For plugins.
+    /// Opens the database that the host lends under a label; for plugins.
     ///
     /// # Errors
     ///
-    /// `denied` if there is no such label, or if it is not granted: the two look alike.
+    /// `denied` if there is no such label, or if it is not granted: the two look alike;
     /// `unsupported` outside a component: see [`Session::new`].
     pub fn open(label: &str) -> Result<Self, Error> {
         crate::host::open(label).map(Self::from)
     }
 
-    /// What a host lends natively, such as a `ferro_session::Session`. For applications.
+    /// Wraps a native session of a host, such as a `ferro_session::Session`; for applications.
     #[must_use]
     pub fn new(session: impl ferro_wit::Session + 'static) -> Self {
         Self { inner: Box::new(session) }
     }
 
-    /// The SQL dialect of the database; queries are the same on each.
+    /// The SQL dialect of the database; queries are the same for each.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
         self.inner.dialect()
     }
 
-    /// Begin a transaction, or a savepoint inside one. Until it ends, use it and not `self`.
+    /// Begins a transaction, or a savepoint inside one. Until it ends, use it instead of `self`.
     ///
     /// # Errors
     ///
@@ -73,19 +74,18 @@ impl Session {
         self.begin_with(TransactionOptions::default()).await
     }
 
-    /// Begin a transaction with another isolation, read-only, or, on SQLite, with the write lock
-    /// taken at once. SQLite has one isolation, serializable, whatever is asked for.
+    /// Begins a transaction with options: an isolation level, read-only, or, on SQLite, taking the
+    /// write lock at once. SQLite has only one isolation level, serializable, whatever is set.
     ///
     /// # Errors
     ///
-    /// As [`begin`](Self::begin); `invalid-query` for a savepoint, which takes no option but
-    /// `immediate`.
+    /// As [`begin`](Self::begin); `invalid-query` for a savepoint, which only accepts `immediate`.
     pub async fn begin_with(&self, options: TransactionOptions) -> Result<Transaction, Error> {
         Ok(Transaction { session: self.inner.begin(options).await?.into() })
     }
 
-    /// Run a closure in a transaction: committed if it returns `Ok`, rolled back if it returns
-    /// `Err`. Inside a transaction, the same with a savepoint.
+    /// Runs a closure in a transaction, which commits if it returns `Ok` and rolls back if it
+    /// returns `Err`. Inside a transaction, it uses a savepoint.
     ///
     /// ```
     /// # use ferro::prelude::*;
@@ -114,7 +114,8 @@ impl Session {
         self.transaction_with(TransactionOptions::default(), work).await
     }
 
-    /// As [`transaction`](Self::transaction), with the options of [`begin_with`](Self::begin_with).
+    /// Like [`transaction`](Self::transaction), with the options of
+    /// [`begin_with`](Self::begin_with).
     ///
     /// ```
     /// use ferro::prelude::*;
@@ -151,20 +152,20 @@ impl Session {
                 Ok(value)
             }
             Err(error) => {
-                // The closure's error says more than a rollback that failed as well: after a lost
-                // connection there is nothing left to undo.
+                // The closure's error says more than that of a failed rollback: after a lost
+                // connection, there is nothing to roll back.
                 let _ = transaction.rollback().await;
                 Err(error)
             }
         }
     }
 
-    /// Run a closure in a serializable transaction, and again from its start where it lost against
-    /// another one, `attempts` times in all. What the closure does outside the database it may
-    /// do more than once.
+    /// Runs a closure in a serializable transaction, and retries it after a conflict with another
+    /// one, up to `attempts` times in total. Side effects of the closure outside the database may
+    /// happen more than once.
     ///
-    /// It is for the outermost transaction, and an error inside one: after such a failure a
-    /// database takes nothing more in it, so that a savepoint cannot be tried again.
+    /// It is only for the outermost transaction, and an error inside one: after such a failure a
+    /// database rejects all statements of the transaction, so a savepoint cannot be retried.
     ///
     /// ```
     /// # use ferro::prelude::*;
@@ -182,9 +183,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`transaction`](Self::transaction): those of the last attempt. `serialization-failure` and
-    /// `deadlock` are tried again, and on SQLite a `busy`; `outcome-unknown` never is.
-    /// `invalid-query` inside a transaction.
+    /// As [`transaction`](Self::transaction), of the last attempt. `serialization-failure` and
+    /// `deadlock` are retried, and on SQLite `busy`, but never `outcome-unknown`. `invalid-query`
+    /// inside a transaction.
     pub async fn retry<T>(
         &self,
         attempts: u32,
@@ -203,7 +204,7 @@ impl Session {
         }
     }
 
-    /// Run a request that returns rows.
+    /// Runs a request that returns rows.
     ///
     /// # Errors
     ///
@@ -212,7 +213,7 @@ impl Session {
         self.inner.fetch(request.query, request.parameters).await
     }
 
-    /// Run a request for its effect; how many rows changed.
+    /// Runs a request for its effect; returns the number of changed rows.
     ///
     /// # Errors
     ///
@@ -221,7 +222,7 @@ impl Session {
         self.inner.execute(request.query, request.parameters).await
     }
 
-    /// Insert many rows, or update many by their keys, all or none; how many rows changed.
+    /// Inserts many rows, or updates many by key, all or none; returns the number of changed rows.
     ///
     /// # Errors
     ///
@@ -230,7 +231,7 @@ impl Session {
         self.inner.write(request.query, request.parameters, rows).await
     }
 
-    /// As [`write`](Self::write), of a request that returns rows: what it returns.
+    /// Like [`write`](Self::write), for a request that returns rows.
     ///
     /// # Errors
     ///
@@ -263,23 +264,23 @@ impl Session {
 }
 
 impl Transaction {
-    /// Make what was done last; inside a transaction, give up the savepoint and keep the work.
+    /// Commits the transaction, or releases the savepoint.
     ///
     /// # Errors
     ///
-    /// What the database reports, `serialization-failure` for one; `outcome-unknown` if the
-    /// connection broke meanwhile; `busy` if a savepoint or a stream of it is still open. What was
-    /// done is undone then, in savepoints, too.
+    /// Errors of the database, such as `serialization-failure`; `outcome-unknown` if the connection
+    /// was lost meanwhile; `busy` if a savepoint or a stream of it is still open. After an error,
+    /// it is rolled back, including its savepoints.
     pub async fn commit(self) -> Result<(), Error> {
         self.session.inner.commit().await
     }
 
-    /// Undo what was done.
+    /// Rolls back the transaction or the savepoint.
     ///
     /// # Errors
     ///
     /// What the database reports; `busy` if a savepoint or a stream of it is still open. The
-    /// transaction is over in any case.
+    /// transaction ends in any case.
     pub async fn rollback(self) -> Result<(), Error> {
         self.session.inner.rollback().await
     }
@@ -312,8 +313,8 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Whether a transaction failed only because others ran beside it. A pool that is full and a cursor
-/// that is still open are busy, too, but not the database.
+/// Whether a transaction failed only because of concurrent ones. A full pool and an open cursor are
+/// `busy`, too, but not the database.
 fn lost(error: &Error) -> bool {
     match error.kind {
         ErrorKind::SerializationFailure | ErrorKind::Deadlock => true,

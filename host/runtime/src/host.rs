@@ -113,8 +113,8 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// `invalid-configuration` if the cache folder is unusable, or if `instances` is 0 or too large
-    /// for the address space.
+    /// `invalid-configuration` if the cache folder is unusable, if `instances` or `compilers` is 0,
+    /// or if `instances` is too large for the address space.
     pub fn new(options: HostOptions) -> Result<Self, Error> {
         Self::builder(options).build()
     }

@@ -104,8 +104,7 @@ impl CpuTurns {
     }
 }
 
-/// Acquires the tenant's permit first, so that at most `threads` guests of a tenant wait with the
-/// slow ones.
+/// Acquires the tenant's permit first, which limits how many of its guests wait with the slow ones.
 async fn wait(tenant: Arc<Semaphore>, slow: Option<Arc<Semaphore>>) -> Option<Turn> {
     let permit = tenant.acquire_owned().await.ok()?;
     match slow {

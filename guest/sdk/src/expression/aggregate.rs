@@ -10,8 +10,8 @@ use super::{Base, Expr, Expression, Numeric, Order, Window, expr};
 use crate::scalar::{Field, Scalar};
 use crate::tree::{AggregateTree, Tree};
 
-/// A function over the rows of a group, or of the whole query where there are no groups: of type
-/// `T`, an `Option` where no rows give null. It stands in [`select`](crate::Query::select),
+/// An aggregate over the rows of a group, or of the whole query if there are no groups: of type
+/// `T`, an `Option` if it is null for no rows. It is allowed in [`select`](crate::Query::select),
 /// [`having`](crate::Query::having) and orders.
 ///
 /// ```
@@ -45,14 +45,14 @@ pub struct Aggregate<M, T> {
     types: PhantomData<fn() -> (M, T)>,
 }
 
-/// How many rows there are.
+/// The number of rows.
 pub fn count<M>() -> Aggregate<M, i64> {
     aggregate(AggregateFunction::Count, Tree::Literal(Literal::Star))
 }
 
-/// What can be made of an expression over many rows. Nulls are left out.
+/// Aggregates of an expression over many rows. Nulls are ignored.
 pub trait AggregateExpression: Expression {
-    /// How many values there are that are not null.
+    /// The number of values that are not null.
     fn count(self) -> Aggregate<Self::Model, i64> {
         aggregate(AggregateFunction::Count, self.into_tree())
     }
@@ -65,7 +65,7 @@ pub trait AggregateExpression: Expression {
         aggregate(AggregateFunction::Sum, self.into_tree())
     }
 
-    /// The average; null for no rows. Of integers it is a float, of decimals a decimal.
+    /// The average; null for no rows. It is a float for integers, and a decimal for decimals.
     fn average(self) -> Aggregate<Self::Model, Option<<Base<Self> as Numeric>::Average>>
     where
         Self::Type: Field<Base: Numeric>,
@@ -83,7 +83,7 @@ pub trait AggregateExpression: Expression {
         aggregate(AggregateFunction::Maximum, self.into_tree())
     }
 
-    /// The texts joined in one, with a separator between them; null for no rows.
+    /// The texts joined with a separator; null for no rows.
     ///
     /// ```
     /// # use ferro::prelude::*;
@@ -101,7 +101,7 @@ pub trait AggregateExpression: Expression {
         Collected(joined)
     }
 
-    /// A list of the values; null for no rows, and where all values are null.
+    /// A list of the values; null for no rows, or if all values are null.
     ///
     /// ```
     /// # use ferro::prelude::*;
@@ -122,13 +122,13 @@ pub trait AggregateExpression: Expression {
 impl<E: Expression> AggregateExpression for E {}
 
 impl<M, T: Field> Aggregate<M, T> {
-    /// Count each value once.
+    /// Uses each distinct value once.
     pub fn distinct(mut self) -> Self {
         self.tree.distinct = true;
         self
     }
 
-    /// Only over rows for which the condition holds, and those of earlier filters.
+    /// Uses only rows that satisfy this condition and those of earlier filters.
     pub fn filter<E>(mut self, condition: E) -> Self
     where
         E: Expression<Model = M, Type: Field<Base = bool>>,
@@ -137,12 +137,13 @@ impl<M, T: Field> Aggregate<M, T> {
         self
     }
 
-    /// Over the rows around each row, instead of one result for a group.
+    /// Computes the aggregate over a window around each row, instead of once per group.
     ///
     /// # Errors
     ///
-    /// When it is run: `unsupported` with [`distinct`](Self::distinct) or [`filter`](Self::filter). In
-    /// place of the latter, take the aggregate of a [`case`](crate::case).
+    /// When the query runs: `unsupported` with [`distinct`](Self::distinct) or
+    /// [`filter`](Self::filter). Instead of the latter, use the aggregate of a
+    /// [`case`](crate::case).
     pub fn over(self, window: Window<M>) -> Expr<M, T> {
         if self.tree.distinct || self.tree.filter.is_some() {
             let message = "an aggregate over a window does not support `distinct` or `filter`";
@@ -161,21 +162,21 @@ impl<M, T: Field> Aggregate<M, T> {
     }
 }
 
-/// The values of a group, collected in a text or a list: see
+/// The values of a group, collected into a text or a list: see
 /// [`string_agg`](AggregateExpression::string_agg) and
 /// [`array_agg`](AggregateExpression::array_agg).
 #[must_use = "an aggregate does nothing until a query uses it"]
 pub struct Collected<M, T>(Aggregate<M, T>);
 
 impl<M, T: Field> Collected<M, T> {
-    /// In this order, and where earlier terms are equal only; rows that tie go by their key.
-    /// Without an order it is the database's.
+    /// Orders the values; later terms order ties, and then the key. Without an order, the order is
+    /// undefined.
     pub fn order_by(mut self, order: Order<M>) -> Self {
         self.0.tree.order_by.push(order.term);
         self
     }
 
-    /// Only of rows for which the condition holds, and those of earlier filters.
+    /// Uses only rows that satisfy this condition and those of earlier filters.
     pub fn filter<E>(self, condition: E) -> Self
     where
         E: Expression<Model = M, Type: Field<Base = bool>>,
@@ -185,7 +186,8 @@ impl<M, T: Field> Collected<M, T> {
 }
 
 impl<M, T: Scalar> Collected<M, Option<Vec<T>>> {
-    /// Each value once. An order is by the values themselves then, else the query is refused.
+    /// Uses each distinct value once. An order must then be by the value itself; otherwise the
+    /// query is rejected.
     pub fn distinct(self) -> Self {
         Self(self.0.distinct())
     }

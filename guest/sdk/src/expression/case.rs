@@ -7,14 +7,14 @@ use super::{Expr, Expression, IntoExpr, Settable, expr};
 use crate::scalar::Field;
 use crate::tree::Tree;
 
-/// The value of the first condition that holds: made by [`case`].
+/// The value of the first condition that holds: created by [`case`].
 #[must_use = "a case does nothing without `otherwise` or `or_null`"]
 pub struct Case<M, T> {
     branches: Vec<(Tree, Tree)>,
     types: PhantomData<fn() -> (M, T)>,
 }
 
-/// A value where a condition holds, to be continued.
+/// Starts a case: a value for a condition.
 ///
 /// ```
 /// use ferro::case;
@@ -42,7 +42,7 @@ where
 }
 
 impl<M, T: Field> Case<M, T> {
-    /// Where none of the conditions before holds and this one does.
+    /// Adds a value for a condition, if no earlier one holds.
     pub fn when<C, V>(mut self, condition: C, value: V) -> Self
     where
         C: Expression<Model = M, Type: Field<Base = bool>>,
@@ -52,13 +52,13 @@ impl<M, T: Field> Case<M, T> {
         self
     }
 
-    /// Where no condition holds.
+    /// Ends the case with the value if no condition holds.
     pub fn otherwise<V: Settable<M, T>>(self, value: V) -> Expr<M, T> {
         let otherwise = Some(Box::new(value.into_tree()));
         expr(Tree::Case { branches: self.branches, otherwise })
     }
 
-    /// Null where no condition holds.
+    /// Ends the case with null if no condition holds.
     pub fn or_null(self) -> Expr<M, Option<T::Base>> {
         expr(Tree::Case { branches: self.branches, otherwise: None })
     }

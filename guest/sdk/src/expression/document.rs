@@ -1,4 +1,4 @@
-//! What JSON documents and arrays can do.
+//! Operations on JSON documents and arrays.
 
 use ferro_wit::query::BinaryOperator;
 
@@ -9,7 +9,7 @@ use crate::values::Json;
 
 /// Expressions that are JSON documents.
 pub trait JsonExpression: Expression {
-    /// What is under keys and array positions: null where the document has no such path.
+    /// The value at a path of keys and array indexes: null if the document has no such path.
     ///
     /// ```
     /// # use ferro::prelude::*;
@@ -32,8 +32,8 @@ pub trait JsonExpression: Expression {
 
     /// A part of the document, to be [set](Part::set_to) or [removed](Part::removed).
     ///
-    /// An update that sets one part leaves the others as they are, also those that another writer
-    /// changes at the same time.
+    /// An update that sets one part keeps the others, also those that another writer changes at the
+    /// same time.
     ///
     /// ```
     /// # use ferro::prelude::*;
@@ -50,8 +50,8 @@ pub trait JsonExpression: Expression {
         Part { document: self, steps: steps.into_iter().map(Into::into).collect() }
     }
 
-    /// Has every key and value of another document. PostgreSQL only; elsewhere compare parts of it,
-    /// with [`at`](Self::at).
+    /// Whether the document contains every key and value of another one. PostgreSQL only; on
+    /// SQLite, compare its parts with [`at`](Self::at).
     ///
     /// ```
     /// # use ferro::prelude::*;
@@ -71,7 +71,8 @@ pub trait JsonExpression: Expression {
 
 impl<E: Expression> JsonExpression for E {}
 
-/// A part of a document, under keys and array positions: made by [`part`](JsonExpression::part).
+/// A part of a document, at a path of keys and array indexes: created by
+/// [`part`](JsonExpression::part).
 #[derive(Debug, Clone)]
 #[must_use = "a part does nothing until it is set or removed"]
 pub struct Part<E> {
@@ -80,12 +81,12 @@ pub struct Part<E> {
 }
 
 impl<E: Expression> Part<E> {
-    /// The document in which the part is a value, or what an expression over the row is; a null
-    /// becomes the JSON `null`.
+    /// The document with the part set to a value or an expression over the row; a null becomes the
+    /// JSON `null`.
     ///
-    /// Objects that are missing on the way are made, and at the position behind its last element an
-    /// array gets one more. Where the path leads through something that has no such parts, the
-    /// document is as it was, and so is a null.
+    /// Missing objects along the path are created, and the index after an array's last element
+    /// appends to it. If the path leads through a value without such parts, the document does not
+    /// change, nor does a null.
     ///
     /// ```
     /// # use ferro::prelude::*;
@@ -103,7 +104,7 @@ impl<E: Expression> Part<E> {
         self.changed(Some(Box::new(value.into_tree())))
     }
 
-    /// The document without the part; as it was, if it has none.
+    /// The document without the part; unchanged if it has no such part.
     pub fn removed(self) -> Expr<E::Model, E::Type> {
         self.changed(None)
     }
@@ -131,7 +132,7 @@ parts!(bool, i16, i32, i64, f32, f64, String, Json);
 
 /// Expressions that are arrays.
 pub trait ArrayExpression: Expression {
-    /// Has every element of another array, in any order.
+    /// Whether the array has every element of another one, in any order.
     ///
     /// ```
     /// # use ferro::prelude::*;
@@ -149,7 +150,7 @@ pub trait ArrayExpression: Expression {
         binary(BinaryOperator::ArrayContains, self, elements)
     }
 
-    /// Has an element in common with another array.
+    /// Whether the arrays have an element in common.
     ///
     /// ```
     /// # use ferro::prelude::*;

@@ -1,4 +1,4 @@
-//! What dates, times and timestamps can do.
+//! Operations on dates, times and timestamps.
 
 use ferro_wit::query::BinaryOperator;
 
@@ -52,10 +52,10 @@ macro_rules! truncations {
     )*};
 }
 
-/// Expressions that are dates, times or timestamps. Parts of a [`Timestamptz`] are those in UTC.
+/// Expressions that are dates, times or timestamps. Parts of a [`Timestamptz`] are in UTC.
 ///
-/// With `+` and `-`, an [`Interval`] moves a timestamp, and a number of days a date. Months go first, to
-/// the last day of a month that has fewer, and days are those in UTC.
+/// `+` and `-` shift a timestamp by an [`Interval`], and a date by a number of days. Months are
+/// added first, clamped to the last day of a shorter month; days are in UTC.
 ///
 /// ```
 /// use ferro::count;
@@ -78,21 +78,21 @@ pub trait MomentExpression: Expression {
     parts! {
         /// The year.
         year = "year" of Dated;
-        /// The year that its [`week`](Self::week) is of: around New Year, the one before or after its
-        /// own.
+        /// The ISO 8601 year of its [`week`](Self::week), which can differ from `year` around New
+        /// Year.
         iso_year = "iso-year" of Dated;
-        /// The quarter of the year, from 1 on.
+        /// The quarter of the year, from 1.
         quarter = "quarter" of Dated;
-        /// The month, from 1 on.
+        /// The month, from 1.
         month = "month" of Dated;
-        /// The week after ISO 8601: it begins on a Monday, and the first one of a year is the one with
-        /// its first Thursday.
+        /// The ISO 8601 week: weeks begin on Monday, and the first one of a year contains its first
+        /// Thursday.
         week = "week" of Dated;
         /// The day of the month.
         day = "day" of Dated;
-        /// The day of the week: 1 is Monday, 7 Sunday.
+        /// The day of the week: 1 is Monday, 7 is Sunday.
         weekday = "weekday" of Dated;
-        /// The day of the year, from 1 on.
+        /// The day of the year, from 1.
         day_of_year = "day-of-year" of Dated;
         /// The hour.
         hour = "hour" of Timed;
@@ -103,25 +103,25 @@ pub trait MomentExpression: Expression {
     }
 
     truncations! {
-        /// The first moment of its year.
+        /// The start of its year.
         truncate_year = "truncate-year" of Dated;
-        /// The first moment of its quarter.
+        /// The start of its quarter.
         truncate_quarter = "truncate-quarter" of Dated;
-        /// The first moment of its month.
+        /// The start of its month.
         truncate_month = "truncate-month" of Dated;
-        /// The first moment of its week, which begins on a Monday.
+        /// The start of its week, which begins on Monday.
         truncate_week = "truncate-week" of Dated;
-        /// The first moment of its day.
+        /// The start of its day.
         truncate_day = "truncate-day" of Dated, Timed;
-        /// The first moment of its hour.
+        /// The start of its hour.
         truncate_hour = "truncate-hour" of Dated, Timed;
-        /// The first moment of its minute.
+        /// The start of its minute.
         truncate_minute = "truncate-minute" of Dated, Timed;
-        /// The first moment of its second.
+        /// The start of its second.
         truncate_second = "truncate-second" of Dated, Timed;
     }
 
-    /// How many days it is after another date; negative where it is before it.
+    /// The number of days from another date to this one; negative if this one is earlier.
     fn days_between<V: Operand<Self::Model, Date>>(self, other: V) -> Like<Self, i64>
     where
         Self::Type: Field<Base = Date>,
@@ -129,8 +129,8 @@ pub trait MomentExpression: Expression {
         call("days-between", self, [other.into_tree()])
     }
 
-    /// How long it is after another timestamp, in days of 24 hours and less than a day; negative where
-    /// it is before it.
+    /// The interval from another timestamp to this one, in days of 24 hours and the rest; negative
+    /// if this one is earlier.
     fn interval_between<V: Operand<Self::Model, Base<Self>>>(self, other: V) -> Like<Self, Interval>
     where
         Self::Type: Field<Base: Dated + Timed>,
@@ -138,7 +138,8 @@ pub trait MomentExpression: Expression {
         expr(Tree::binary(BinaryOperator::Subtract, self.into_tree(), other.into_tree()))
     }
 
-    /// How many microseconds it is after another timestamp; negative where it is before it.
+    /// The number of microseconds from another timestamp to this one; negative if this one is
+    /// earlier.
     fn microseconds_between<V: Operand<Self::Model, Base<Self>>>(self, other: V) -> Like<Self, i64>
     where
         Self::Type: Field<Base: Dated + Timed>,

@@ -1,17 +1,17 @@
-//! What numbers can do, beside the operators.
+//! Operations on numbers, besides the operators.
 
 use super::{Base, Expression, Like, call, literal};
 use crate::scalar::{Field, Scalar, Storable};
 use crate::values::{Date, Decimal, Interval, Timestamp, Timestamptz};
 
-/// Types that something can be added to and subtracted from.
+/// Types with addition and subtraction.
 #[diagnostic::on_unimplemented(
     message = "nothing can be added to or subtracted from a value of type `{Self}`",
     note = "numbers are `i16`, `i32`, `i64`, `f32`, `f64` and `Decimal`",
     note = "an `Interval` shifts a `Timestamp` or a `Timestamptz`, and an `i64`, in days, a `Date`"
 )]
 pub trait Additive: Storable {
-    /// What is added: a number, or how far a date or a timestamp is moved.
+    /// The type that is added: a number, or the amount by which a date or a timestamp is shifted.
     type Added: Storable;
 }
 
@@ -61,13 +61,13 @@ numeric! {
     Decimal: Decimal, Decimal;
 }
 
-/// Numbers that need not be whole.
+/// Numbers with a fractional part.
 #[diagnostic::on_unimplemented(
     message = "a value of type `{Self}` has no fractional part",
     note = "`f32`, `f64` and `Decimal` can be rounded"
 )]
 pub trait Fractional: Numeric {
-    /// The type of a whole number of them.
+    /// The type of their whole numbers.
     type Whole: Storable;
 }
 
@@ -85,7 +85,7 @@ impl Fractional for Decimal {
 
 /// Expressions that are numbers.
 pub trait NumberExpression: Expression {
-    /// Without its sign.
+    /// The absolute value.
     fn abs(self) -> Like<Self, Base<Self>>
     where
         Self::Type: Field<Base: Numeric>,
@@ -101,8 +101,8 @@ pub trait NumberExpression: Expression {
         call("round", self, [])
     }
 
-    /// The nearest number with so many digits after the point, halves away from zero. With more than
-    /// 100 the query is refused.
+    /// The nearest number with `digits` digits after the point, halves away from zero. A query with
+    /// more than 100 is rejected.
     fn round_to(self, digits: u32) -> Like<Self, Decimal>
     where
         Self::Type: Field<Base = Decimal>,
@@ -110,7 +110,7 @@ pub trait NumberExpression: Expression {
         call("round", self, [literal(digits)])
     }
 
-    /// The next whole number below, or itself.
+    /// The largest whole number that is not above it.
     fn floor(self) -> Like<Self, <Base<Self> as Fractional>::Whole>
     where
         Self::Type: Field<Base: Fractional>,
@@ -118,7 +118,7 @@ pub trait NumberExpression: Expression {
         call("floor", self, [])
     }
 
-    /// The next whole number above, or itself.
+    /// The smallest whole number that is not below it.
     fn ceiling(self) -> Like<Self, <Base<Self> as Fractional>::Whole>
     where
         Self::Type: Field<Base: Fractional>,

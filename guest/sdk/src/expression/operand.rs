@@ -1,4 +1,4 @@
-//! What fields are compared with, set to, and searched for in lists.
+//! The operands of expressions: for comparisons, assignments and lists.
 
 use std::marker::PhantomData;
 
@@ -14,7 +14,7 @@ use crate::tree::Tree;
     note = "nothing is converted implicitly: convert the value to `{T}` first"
 )]
 pub trait Operand<M, T> {
-    /// For this crate.
+    /// Internal to this crate.
     #[doc(hidden)]
     fn into_tree(self) -> Tree;
 }
@@ -81,15 +81,15 @@ macro_rules! operands {
 
 operands!(Column, Expr, Aggregate, Collected);
 
-/// What a field of type `F` can be set to: an `F`, an expression of that type, and for an
-/// `Option` also what is inside.
+/// What a field of type `F` can be set to: an `F`, an expression of that type, and for an `Option`
+/// also its inner value.
 #[diagnostic::on_unimplemented(
     message = "a field of type `{F}` cannot be set to `{Self}`",
     label = "expected a `{F}`, or an expression of that type over the same model",
     note = "nothing is converted implicitly; only an `Option` field can be set to null"
 )]
 pub trait Settable<M, F> {
-    /// For this crate.
+    /// Internal to this crate.
     #[doc(hidden)]
     fn into_tree(self) -> Tree;
 }
@@ -118,7 +118,7 @@ impl<M> Settable<M, Option<String>> for &str {
     }
 }
 
-/// A value or an expression, whose type is not known from what it is used for.
+/// A value or an expression whose type does not follow from its use.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is neither a value nor an expression over this model",
     label = "expected a value that a field can have, or an expression over the same model"
@@ -127,7 +127,7 @@ pub trait IntoExpr<M> {
     /// The type of its values.
     type Type: Field;
 
-    /// For this crate.
+    /// Internal to this crate.
     #[doc(hidden)]
     fn into_tree(self) -> Tree;
 }
@@ -148,12 +148,12 @@ impl<M> IntoExpr<M> for &str {
     }
 }
 
-/// A value where an expression is asked for: in a [`select`](crate::Query::select), say.
+/// A value as an expression, for example in a [`select`](crate::Query::select).
 pub fn value<M, V: IntoExpr<M>>(value: V) -> Expr<M, V::Type> {
     expr(value.into_tree())
 }
 
-/// An expression over the query around a subquery: made by [`outer`].
+/// An expression over the query around a subquery: created by [`outer`].
 #[derive(Debug, Clone)]
 #[must_use = "an expression does nothing until a query uses it"]
 pub struct Outer<T> {
@@ -161,7 +161,7 @@ pub struct Outer<T> {
     types: PhantomData<fn() -> T>,
 }
 
-/// In a subquery: an expression over the row around it. See [`exists`](crate::exists).
+/// In a subquery, an expression over the enclosing row. See [`exists`](crate::exists).
 pub fn outer<E: Expression>(expression: E) -> Outer<E::Type> {
     Outer { tree: Tree::Outer(Box::new(expression.into_tree())), types: PhantomData }
 }
@@ -172,13 +172,13 @@ impl<M, F: Field> Operand<M, F::Base> for Outer<F> {
     }
 }
 
-/// A member of the list of an [`in_`](Expression::in_): a `T`, or an `Option<T>`.
+/// An element of a list for [`in_`](Expression::in_): a `T`, or an `Option<T>`.
 #[diagnostic::on_unimplemented(
     message = "a list of `{Self}` cannot be searched for a field of type `{T}`",
     label = "expected values of type `{T}` or `Option<{T}>`"
 )]
 pub trait Listed<T> {
-    /// For this crate.
+    /// Internal to this crate.
     #[doc(hidden)]
     fn into_option(self) -> Option<T>;
 }

@@ -1,4 +1,4 @@
-//! `+ - * / %` between numbers, `+ -` with what moves dates and timestamps, and `& | !` between
+//! `+ - * / %` between numbers, `+ -` to shift dates and timestamps, and `& | !` between
 //! conditions.
 
 use std::ops;

@@ -7,7 +7,7 @@ use ferro_wit::query::NullsOrder;
 
 use crate::tree::{Term, Tree};
 
-/// A term of an `order_by`: made by [`asc`](super::Expression::asc) and
+/// A term of an `order_by`: created by [`asc`](super::Expression::asc) and
 /// [`desc`](super::Expression::desc).
 #[must_use = "an order does nothing until a query uses it"]
 pub struct Order<M> {
@@ -20,19 +20,19 @@ impl<M> Order<M> {
         Self { term: Term::ascending(tree, nullable), model: PhantomData }
     }
 
-    /// The other way round; nulls stay where they are.
+    /// The reverse order; the place of nulls does not change.
     pub(crate) fn reversed(mut self) -> Self {
         self.term.descending = !self.term.descending;
         self
     }
 
-    /// Nulls before everything else.
+    /// Puts nulls first.
     pub fn nulls_first(mut self) -> Self {
         self.term.nulls = NullsOrder::First;
         self
     }
 
-    /// Nulls after everything else, as they are if nothing is said.
+    /// Puts nulls last, which is the default.
     ///
     /// ```
     /// # use ferro::prelude::*;

@@ -6,7 +6,7 @@ use crate::row::Selected;
 use crate::scalar::Field;
 use crate::tree::Tree;
 
-/// Whether another query has a row. It reaches the row around it with [`outer`](super::outer).
+/// Whether another query has a row. It refers to the enclosing row with [`outer`](super::outer).
 ///
 /// ```
 /// use ferro::prelude::*;
@@ -20,13 +20,13 @@ use crate::tree::Tree;
 /// let _ = Country::query().filter(exists(namesakes));
 /// ```
 ///
-/// For the rows of a relation there is [`any`](crate::ToMany::any).
+/// For the rows of a relation, use [`any`](crate::ToMany::any).
 pub fn exists<M, N, O>(query: Query<N, O>) -> Condition<M> {
     expr(Tree::Exists(Box::new(query.into_tree())))
 }
 
-/// The value in the first row of another query, which selects one expression: null where it has no
-/// row. An update can write it, too.
+/// The value in the first row of another query, which selects one expression; null if it has no
+/// row. It can also be used in updates.
 ///
 /// ```
 /// use ferro::prelude::*;

@@ -1,4 +1,4 @@
-//! What texts can do.
+//! Operations on texts.
 
 use ferro_wit::query::BinaryOperator;
 
@@ -8,7 +8,7 @@ use crate::tree::Tree;
 
 /// Expressions that are texts.
 pub trait TextExpression: Expression {
-    /// Matches a pattern of `%` and `_`, in which case matters.
+    /// Matches a pattern of `%` and `_`; case-sensitive.
     fn like<V: Operand<Self::Model, String>>(self, pattern: V) -> Condition<Self::Model>
     where
         Self::Type: Field<Base = String>,
@@ -16,7 +16,7 @@ pub trait TextExpression: Expression {
         binary(BinaryOperator::Like, self, pattern)
     }
 
-    /// Matches a pattern of `%` and `_`, in which case does not matter.
+    /// Matches a pattern of `%` and `_`, ignoring case.
     fn ilike<V: Operand<Self::Model, String>>(self, pattern: V) -> Condition<Self::Model>
     where
         Self::Type: Field<Base = String>,
@@ -24,7 +24,7 @@ pub trait TextExpression: Expression {
         binary(BinaryOperator::Ilike, self, pattern)
     }
 
-    /// Contains a text; `%` and `_` in it are only letters.
+    /// Contains a text, in which `%` and `_` have no special meaning.
     fn contains<V: Operand<Self::Model, String>>(self, text: V) -> Condition<Self::Model>
     where
         Self::Type: Field<Base = String>,
@@ -32,7 +32,7 @@ pub trait TextExpression: Expression {
         binary(BinaryOperator::Contains, self, text)
     }
 
-    /// Starts with a text; `%` and `_` in it are only letters.
+    /// Starts with a text, in which `%` and `_` have no special meaning.
     fn starts_with<V: Operand<Self::Model, String>>(self, text: V) -> Condition<Self::Model>
     where
         Self::Type: Field<Base = String>,
@@ -40,7 +40,7 @@ pub trait TextExpression: Expression {
         binary(BinaryOperator::StartsWith, self, text)
     }
 
-    /// Ends with a text; `%` and `_` in it are only letters.
+    /// Ends with a text, in which `%` and `_` have no special meaning.
     fn ends_with<V: Operand<Self::Model, String>>(self, text: V) -> Condition<Self::Model>
     where
         Self::Type: Field<Base = String>,
@@ -48,7 +48,7 @@ pub trait TextExpression: Expression {
         binary(BinaryOperator::EndsWith, self, text)
     }
 
-    /// In lower case; on SQLite the letters of ASCII only.
+    /// In lower case; on SQLite, only ASCII letters change.
     fn lower(self) -> Like<Self, String>
     where
         Self::Type: Field<Base = String>,
@@ -56,7 +56,7 @@ pub trait TextExpression: Expression {
         call("lower", self, [])
     }
 
-    /// In upper case; on SQLite the letters of ASCII only.
+    /// In upper case; on SQLite, only ASCII letters change.
     fn upper(self) -> Like<Self, String>
     where
         Self::Type: Field<Base = String>,
@@ -64,7 +64,7 @@ pub trait TextExpression: Expression {
         call("upper", self, [])
     }
 
-    /// Without spaces at both ends.
+    /// Without leading and trailing spaces.
     fn trim(self) -> Like<Self, String>
     where
         Self::Type: Field<Base = String>,
@@ -72,7 +72,7 @@ pub trait TextExpression: Expression {
         call("trim", self, [])
     }
 
-    /// Without spaces at its start.
+    /// Without leading spaces.
     fn trim_start(self) -> Like<Self, String>
     where
         Self::Type: Field<Base = String>,
@@ -80,7 +80,7 @@ pub trait TextExpression: Expression {
         call("trim-start", self, [])
     }
 
-    /// Without spaces at its end.
+    /// Without trailing spaces.
     fn trim_end(self) -> Like<Self, String>
     where
         Self::Type: Field<Base = String>,
@@ -88,7 +88,7 @@ pub trait TextExpression: Expression {
         call("trim-end", self, [])
     }
 
-    /// The characters from `start` on, the first being 1. With a start of 0 the query is refused.
+    /// The characters from `start`, counted from 1. A query with a start of 0 is rejected.
     fn substring_from(self, start: u32) -> Like<Self, String>
     where
         Self::Type: Field<Base = String>,
@@ -96,8 +96,8 @@ pub trait TextExpression: Expression {
         call("substring", self, [literal(start)])
     }
 
-    /// At most `length` characters from `start` on, the first being 1. With a 0 for one of them the
-    /// query is refused.
+    /// At most `length` characters from `start`, counted from 1. A query with 0 for either is
+    /// rejected.
     fn substring(self, start: u32, length: u32) -> Like<Self, String>
     where
         Self::Type: Field<Base = String>,
@@ -105,7 +105,7 @@ pub trait TextExpression: Expression {
         call("substring", self, [literal(start), literal(length)])
     }
 
-    /// At most so many of its first characters, and at least 1.
+    /// The first characters, at most `length`, which must be at least 1.
     fn left(self, length: u32) -> Like<Self, String>
     where
         Self::Type: Field<Base = String>,
@@ -113,7 +113,7 @@ pub trait TextExpression: Expression {
         call("left", self, [literal(length)])
     }
 
-    /// At most so many of its last characters, and at least 1.
+    /// The last characters, at most `length`, which must be at least 1.
     fn right(self, length: u32) -> Like<Self, String>
     where
         Self::Type: Field<Base = String>,
@@ -121,7 +121,7 @@ pub trait TextExpression: Expression {
         call("right", self, [literal(length)])
     }
 
-    /// Where a part begins, the first character being 1; 0 if it is not there.
+    /// The position of a part, counted from 1; 0 if it does not occur.
     fn position<V: Operand<Self::Model, String>>(self, part: V) -> Like<Self, i64>
     where
         Self::Type: Field<Base = String>,
@@ -129,7 +129,7 @@ pub trait TextExpression: Expression {
         call("position", self, [part.into_tree()])
     }
 
-    /// With another text instead of each part. Fails where that could be more than 16 million
+    /// The text with every `part` replaced by `other`. Fails if the result could exceed 16 million
     /// characters.
     fn replace<V, W>(self, part: V, other: W) -> Like<Self, String>
     where
@@ -140,7 +140,7 @@ pub trait TextExpression: Expression {
         call("replace", self, [part.into_tree(), other.into_tree()])
     }
 
-    /// How many characters it has.
+    /// The number of characters.
     fn length(self) -> Like<Self, i64>
     where
         Self::Type: Field<Base = String>,
@@ -148,7 +148,7 @@ pub trait TextExpression: Expression {
         call("length", self, [])
     }
 
-    /// This text, and another one after it.
+    /// This text followed by another one.
     fn concat<V: Operand<Self::Model, String>>(self, text: V) -> Like<Self, String>
     where
         Self::Type: Field<Base = String>,

@@ -1,4 +1,4 @@
-//! Functions over the rows around a row.
+//! Window functions: functions over the rows around a row.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,8 +11,7 @@ use super::{Base, Expr, Expression, Order, Settable, expr, literal};
 use crate::scalar::Field;
 use crate::tree::{Term, Tree, WindowTree};
 
-/// Which rows a window function sees, and in which order: made by [`window`] and
-/// [`partition_by`].
+/// The rows of a window function, and their order: created by [`window`] and [`partition_by`].
 ///
 /// ```
 /// use ferro::prelude::*;
@@ -62,28 +61,29 @@ pub fn row_number<M>() -> WindowFunction<M, i64> {
     function("row-number", Vec::new())
 }
 
-/// As [`row_number`], but rows that tie have the number of the first of them.
+/// Like [`row_number`], but rows that tie have the number of the first of them.
 pub fn rank<M>() -> WindowFunction<M, i64> {
     function("rank", Vec::new())
 }
 
-/// As [`rank`], but without gaps after rows that tie.
+/// Like [`rank`], but without gaps after rows that tie.
 pub fn dense_rank<M>() -> WindowFunction<M, i64> {
     function("dense-rank", Vec::new())
 }
 
-/// The ranks below that of the row, as a part of the other rows: from 0 to 1.
+/// The relative rank: `(rank - 1) / (rows - 1)`, from 0 to 1.
 pub fn percent_rank<M>() -> WindowFunction<M, f64> {
     function("percent-rank", Vec::new())
 }
 
-/// The rows up to the row and those that tie with it, as a part of all: above 0, up to 1.
+/// The fraction of the rows that come before the row or tie with it, itself included: above 0, up
+/// to 1.
 pub fn cume_dist<M>() -> WindowFunction<M, f64> {
     function("cume-dist", Vec::new())
 }
 
-/// In which of so many groups of equal size the row is, from 1 on; the first ones have a row more
-/// where they cannot be equal. With 0 the query is refused.
+/// The number, from 1, of the row's group if the rows are divided into `groups` of equal size; if
+/// they cannot be equal, the first ones have one row more. A query with 0 is rejected.
 ///
 /// ```
 /// use ferro::prelude::*;
@@ -99,23 +99,23 @@ pub fn ntile<M>(groups: u32) -> WindowFunction<M, i64> {
 }
 
 impl<M> Window<M> {
-    /// Only the rows that agree with the row in this expression too.
+    /// Also requires that the rows agree with the row in this expression.
     pub fn partition_by<E: Expression<Model = M>>(mut self, expression: E) -> Self {
         self.partition_by.push(expression.into_tree());
         self
     }
 
-    /// In this order, and where earlier terms are equal only. With an order, an aggregate is over
-    /// the rows up to the row, a running sum, unless [`rows`](Self::rows) or
-    /// [`groups`](Self::groups) say which rows it takes.
+    /// Orders the window; later terms order ties. With an order, an aggregate covers the rows up to
+    /// the row, as in a running sum, unless [`rows`](Self::rows) or [`groups`](Self::groups) set a
+    /// frame.
     pub fn order_by(mut self, order: Order<M>) -> Self {
         self.order_by.push(order.term);
         self
     }
 
-    /// Only these rows, by their distance from the row in the order of the window: `-6..=0` are the
-    /// six before it and itself, `..` all of the partition. Rows that tie go by their key. This is
-    /// for aggregates, [`first_value`], [`last_value`] and [`nth_value`]; others are refused.
+    /// Limits the window by offsets from the row in its order: `-6..=0` are the six rows before it
+    /// and itself, `..` the whole partition. Ties are ordered by key. Only for aggregates,
+    /// [`first_value`], [`last_value`] and [`nth_value`]; other functions are rejected.
     ///
     /// ```
     /// use ferro::prelude::*;
@@ -130,14 +130,14 @@ impl<M> Window<M> {
         self.framed(FrameUnit::Rows, &distances)
     }
 
-    /// As [`rows`](Self::rows), but counted in groups of rows that tie in the order of the window,
-    /// which it needs: `0..=0` are the row and those that tie with it. For aggregates only.
+    /// Like [`rows`](Self::rows), but counts groups of rows that tie in the order of the window,
+    /// which is required: `0..=0` are the row and its ties. Only for aggregates.
     pub fn groups(self, distances: impl RangeBounds<i64>) -> Self {
         self.framed(FrameUnit::Groups, &distances)
     }
 
     fn framed(mut self, unit: FrameUnit, distances: &impl RangeBounds<i64>) -> Self {
-        // The core refuses what is no distance, the ends of 64 bits too.
+        // The core rejects invalid offsets, including the extremes of 64 bits.
         let start = match distances.start_bound() {
             Bound::Included(it) => Some(*it),
             Bound::Excluded(it) => Some(it.saturating_add(1)),
@@ -152,7 +152,7 @@ impl<M> Window<M> {
         self
     }
 
-    /// Whether a row is always among those that are seen from it.
+    /// Whether the frame always includes the row itself.
     fn has_own_row(&self) -> bool {
         self.frame.as_ref().is_none_or(|it| {
             it.start.is_none_or(|start| start <= 0) && it.end.is_none_or(|end| end >= 0)
@@ -166,12 +166,12 @@ impl<M> Window<M> {
 }
 
 impl<M, T: Field> WindowFunction<M, T> {
-    /// The function over the rows of a window.
+    /// Computes the function over a window.
     ///
     /// # Errors
     ///
-    /// When it is run: `invalid-query` for a [`first_value`] or a [`last_value`] that is no
-    /// `Option`, over [`rows`](Window::rows) of which there may be none.
+    /// When the query runs: `invalid-query` for a [`first_value`] or a [`last_value`] that is not
+    /// an `Option`, over [`rows`](Window::rows) that may be empty.
     pub fn over(self, window: Window<M>) -> Expr<M, T> {
         let Self { name, arguments, .. } = self;
         if matches!(name, "first-value" | "last-value") && !T::NULLABLE && !window.has_own_row() {
@@ -185,12 +185,13 @@ impl<M, T: Field> WindowFunction<M, T> {
     }
 }
 
-/// The value in the row before, in the order of a window; null in the first row.
+/// The value in the row before, in the order of the window; null in the first row.
 pub fn lag<E: Expression>(expression: E) -> WindowFunction<E::Model, Option<Base<E>>> {
     function("lag", vec![expression.into_tree()])
 }
 
-/// The value so many rows before, in the order of a window; null where there is no such row.
+/// The value in the row `rows` rows before, in the order of the window; null if there is no such
+/// row.
 pub fn lag_by<E: Expression>(
     expression: E,
     rows: u32,
@@ -198,7 +199,7 @@ pub fn lag_by<E: Expression>(
     function("lag", vec![expression.into_tree(), literal(rows)])
 }
 
-/// As [`lag_by`], with another value where there is no such row.
+/// Like [`lag_by`], with another value if there is no such row.
 ///
 /// ```
 /// use ferro::prelude::*;
@@ -217,12 +218,13 @@ pub fn lag_or<E: Expression>(
     function("lag", vec![expression.into_tree(), literal(rows), default.into_tree()])
 }
 
-/// The value in the row after, in the order of a window; null in the last row.
+/// The value in the row after, in the order of the window; null in the last row.
 pub fn lead<E: Expression>(expression: E) -> WindowFunction<E::Model, Option<Base<E>>> {
     function("lead", vec![expression.into_tree()])
 }
 
-/// The value so many rows after, in the order of a window; null where there is no such row.
+/// The value in the row `rows` rows after, in the order of the window; null if there is no such
+/// row.
 pub fn lead_by<E: Expression>(
     expression: E,
     rows: u32,
@@ -230,7 +232,7 @@ pub fn lead_by<E: Expression>(
     function("lead", vec![expression.into_tree(), literal(rows)])
 }
 
-/// As [`lead_by`], with another value where there is no such row, as for [`lag_or`].
+/// Like [`lead_by`], with another value if there is no such row, as in [`lag_or`].
 pub fn lead_or<E: Expression>(
     expression: E,
     rows: u32,
@@ -251,9 +253,8 @@ pub fn last_value<E: Expression>(expression: E) -> WindowFunction<E::Model, E::T
     function("last-value", vec![expression.into_tree()])
 }
 
-/// The value in the row with this number of the partition, or of the [`rows`](Window::rows) of a
-/// window, in its order, the first being 1; null where there is no such row. With 0 the query is
-/// refused.
+/// The value in the `row`-th row of the partition, or of the [`rows`](Window::rows) of the window,
+/// counted from 1 in its order; null if there is no such row. A query with 0 is rejected.
 pub fn nth_value<E: Expression>(
     expression: E,
     row: u32,

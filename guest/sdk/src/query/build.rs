@@ -1,4 +1,4 @@
-//! What can be said about the rows of a query.
+//! Methods that build a query.
 
 use std::marker::PhantomData;
 
@@ -14,7 +14,7 @@ use crate::scalar::Field;
 use crate::tree::{ColumnsTree, DistinctTree, Tree};
 
 impl<M, O> Query<M, O> {
-    /// Only rows for which the condition holds, and those of earlier filters.
+    /// Keeps only rows that satisfy this condition and those of earlier filters.
     pub fn filter<E>(mut self, condition: E) -> Self
     where
         E: Expression<Model = M, Type: Field<Base = bool>>,
@@ -24,12 +24,13 @@ impl<M, O> Query<M, O> {
         self
     }
 
-    /// The rows of a common table beside these: a row comes once for each that fits it. What is
-    /// selected reads it with [`get`](Common::get); see [`common`](crate::common).
+    /// Joins a common table: each row is returned once for every matching row of the table.
+    /// Selected expressions read it with [`get`](Common::get); see [`common`](crate::common).
     ///
     /// # Errors
     ///
-    /// When it is run: `invalid-query` if the table is joined twice, or rows are to be changed.
+    /// When the query runs: `invalid-query` if the table is joined twice, or for an update or
+    /// delete.
     pub fn join<R: Record, E>(mut self, table: &Common<R>, on: E) -> Self
     where
         E: Expression<Model = M, Type: Field<Base = bool>>,
@@ -38,25 +39,25 @@ impl<M, O> Query<M, O> {
         self
     }
 
-    /// Order by a term, and where earlier terms are equal only.
+    /// Adds a term to the order; it orders ties of earlier terms.
     pub fn order_by(mut self, order: Order<M>) -> Self {
         self.select.order_by.push(order.term);
         self
     }
 
-    /// At most this many rows. A second limit replaces the first.
+    /// Limits the number of rows. A second limit replaces the first.
     pub fn limit(mut self, rows: u64) -> Self {
         self.select.limit = Some(rows);
         self
     }
 
-    /// Without the first rows. A second offset replaces the first.
+    /// Skips the first rows. A second offset replaces the first.
     pub fn offset(mut self, rows: u64) -> Self {
         self.select.offset = Some(rows);
         self
     }
 
-    /// Rows become an expression, a tuple of expressions, or the struct of a
+    /// Selects an expression, a tuple of expressions, or the struct of a
     /// [`derive(Row)`](macro@crate::Row).
     ///
     /// ```
@@ -70,7 +71,7 @@ impl<M, O> Query<M, O> {
     /// # let _ = names;
     /// ```
     ///
-    /// It loads no relations, so there is no `select` after an [`include`](Self::include).
+    /// Such rows have no relations, so there is no `select` after an [`include`](Self::include).
     pub fn select<S: Selection<M>>(mut self, columns: S) -> Query<M, Selected<S::Row>>
     where
         O: Streamed<M>,
@@ -79,11 +80,11 @@ impl<M, O> Query<M, O> {
         self.into_output(Selected::new())
     }
 
-    /// Load a relation with the rows, which become tuples of the model and what was included. One
-    /// further statement loads all of them, however many rows there are.
+    /// Loads a relation with the rows, which become tuples of the model and what was included. One
+    /// additional statement loads all related rows.
     ///
-    /// A relation to one row is a model, or an `Option` where there may be none; a relation to many
-    /// is a `Vec`, and may be filtered, ordered and limited. What is included may include others.
+    /// A relation to one row is a model, or an `Option` if there may be none; a relation to many is
+    /// a `Vec`, and can be filtered, ordered and limited. Included rows can include others.
     ///
     /// ```
     /// use ferro::prelude::*;
@@ -120,7 +121,7 @@ impl<M, O> Query<M, O> {
     ///
     /// # Errors
     ///
-    /// When it is run: `not-found` if a row refers to one that the caller may not see.
+    /// When the query runs: `not-found` if a row refers to one that is not visible to the caller.
     pub fn include<I>(mut self, include: I) -> Query<M, O::With>
     where
         I: Include<Source = M>,
@@ -131,14 +132,14 @@ impl<M, O> Query<M, O> {
         Query { select, output: output.append(include), model: PhantomData }
     }
 
-    /// Make one row of the rows that agree in an expression, or in all of a tuple of them. What
-    /// is selected then are these expressions and aggregates.
+    /// Groups the rows that agree in an expression, or in all of a tuple. Select these expressions
+    /// and aggregates.
     pub fn group_by<S: Selection<M>>(mut self, expressions: S) -> Self {
         self.select.group_by.extend(trees(expressions));
         self
     }
 
-    /// Only groups for which the condition holds, and those of earlier ones.
+    /// Keeps only groups that satisfy this condition and earlier ones.
     pub fn having<E>(mut self, condition: E) -> Self
     where
         E: Expression<Model = M, Type: Field<Base = bool>>,
@@ -148,14 +149,14 @@ impl<M, O> Query<M, O> {
         self
     }
 
-    /// Rows that are alike in everything that is selected come once.
+    /// Drops rows that are equal in everything that is selected.
     pub fn distinct(mut self) -> Self {
         self.select.distinct = DistinctTree::Rows;
         self
     }
 
-    /// Of the rows that agree in an expression, or in all of a tuple of them, only the first in
-    /// the order of the query.
+    /// Keeps the first row, in the order of the query, of those that agree in an expression, or in
+    /// all of a tuple.
     pub fn distinct_on<S: Selection<M>>(mut self, expressions: S) -> Self
     where
         M: Model,
@@ -164,11 +165,11 @@ impl<M, O> Query<M, O> {
         self
     }
 
-    /// The rows of this query and of another one, each once.
+    /// Returns the rows of this query and of another one, without duplicates.
     ///
-    /// Filters, groups and `distinct` are those of each query's own rows, wherever they are written; so
-    /// are the order and the limit of the other one. The order, the limit and the offset of this one
-    /// are of all rows together:
+    /// Filters, groups and `distinct` apply to the query on which they are called, in any order of
+    /// calls; so do the order and the limit of the other query. The order, the limit and the offset
+    /// of this query apply to the combined rows:
     ///
     /// ```
     /// # use ferro::prelude::*;
@@ -189,7 +190,8 @@ impl<M, O> Query<M, O> {
         self.combined(SetOperator::Union, other)
     }
 
-    /// The rows of this query and of another one, repeated ones too: as [`union`](Self::union).
+    /// Returns the rows of this query and of another one, with duplicates; see
+    /// [`union`](Self::union).
     pub fn union_all<N, P>(self, other: Query<N, P>) -> Self
     where
         O: Output<M>,
@@ -198,7 +200,8 @@ impl<M, O> Query<M, O> {
         self.combined(SetOperator::UnionAll, other)
     }
 
-    /// The rows that this query and another one have in common, each once: as [`union`](Self::union).
+    /// Returns the rows that both queries have in common, without duplicates; see
+    /// [`union`](Self::union).
     pub fn intersect<N, P>(self, other: Query<N, P>) -> Self
     where
         O: Output<M>,
@@ -207,7 +210,8 @@ impl<M, O> Query<M, O> {
         self.combined(SetOperator::Intersect, other)
     }
 
-    /// The rows of this query that another one lacks, each once: as [`union`](Self::union).
+    /// Returns the rows of this query that another one lacks, without duplicates; see
+    /// [`union`](Self::union).
     pub fn except<N, P>(self, other: Query<N, P>) -> Self
     where
         O: Output<M>,
@@ -216,8 +220,8 @@ impl<M, O> Query<M, O> {
         self.combined(SetOperator::Except, other)
     }
 
-    /// Lock the rows until the transaction ends: nobody else changes, deletes or locks them. On
-    /// SQLite it does nothing: one transaction writes at a time there.
+    /// Locks the rows until the transaction ends: others cannot change, delete or lock them. It has
+    /// no effect on SQLite, where only one transaction writes at a time.
     ///
     /// ```
     /// # use ferro::prelude::*;
@@ -236,8 +240,8 @@ impl<M, O> Query<M, O> {
         self.lock(LockStrength::Update)
     }
 
-    /// Lock the rows until the transaction ends: nobody changes or deletes them, but others may
-    /// lock them so too.
+    /// Locks the rows until the transaction ends: others cannot change or delete them, but can also
+    /// use `for_share`.
     pub fn for_share(self) -> Self
     where
         M: Model,
@@ -245,7 +249,7 @@ impl<M, O> Query<M, O> {
         self.lock(LockStrength::Share)
     }
 
-    /// Lock the rows until the transaction ends, in one of the strengths of PostgreSQL.
+    /// Locks the rows until the transaction ends, with one of PostgreSQL's lock strengths.
     pub fn lock(mut self, strength: LockStrength) -> Self
     where
         M: Model,
@@ -255,8 +259,8 @@ impl<M, O> Query<M, O> {
         self
     }
 
-    /// Leave out rows that another transaction has locked, as a queue does. Locks rows as
-    /// [`for_update`](Self::for_update), if no other lock was asked for.
+    /// Skips rows that another transaction has locked, as workers of a queue do. Locks rows as
+    /// [`for_update`](Self::for_update) unless another lock was set.
     pub fn skip_locked(self) -> Self
     where
         M: Model,
@@ -264,8 +268,8 @@ impl<M, O> Query<M, O> {
         self.lock_wait(LockWait::SkipLocked)
     }
 
-    /// Fail with `busy` at once if another transaction has locked a row. Locks rows as
-    /// [`for_update`](Self::for_update), if no other lock was asked for.
+    /// Fails with `busy` at once if another transaction has locked a row. Locks rows as
+    /// [`for_update`](Self::for_update) unless another lock was set.
     pub fn no_wait(self) -> Self
     where
         M: Model,

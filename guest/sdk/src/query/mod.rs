@@ -1,4 +1,4 @@
-//! Queries: values that say which rows, and what they become.
+//! Queries: values that define rows, and what they become.
 
 mod build;
 mod page;
@@ -20,13 +20,13 @@ use crate::tree::{Arena, SelectTree, owned};
 pub use self::page::Page;
 pub use self::position::Position;
 
-/// Which rows of a model, in which order, and what they become: made by [`Model::query`]; or of a
-/// common table, by [`Common::query`](crate::Common::query).
+/// A query of the rows of a model, created by [`Model::query`], or of a common table, by
+/// [`Common::query`](crate::Common::query).
 ///
-/// A query never changes: every method returns a new one, and a query can be cloned and run many
+/// A query is immutable: every method returns a new one, and a query can be cloned and run many
 /// times. Nothing is sent before one of the asynchronous methods is awaited.
 ///
-/// Its rows are models at first, `Query<City>`; [`select`](Self::select) makes them tuples or
+/// Its rows are models at first, `Query<City>`; [`select`](Self::select) changes them to tuples or
 /// structs.
 ///
 /// ```
@@ -60,7 +60,7 @@ impl<M: Model> Query<M> {
         Self { select, output: Whole, model: PhantomData }
     }
 
-    /// What [`update`](Self::update) sends.
+    /// The request that [`update`](Self::update) sends.
     ///
     /// # Errors
     ///
@@ -81,7 +81,7 @@ impl<M: Model> Query<M> {
         Ok(Request::new(arena, Statement::Update(update)))
     }
 
-    /// What [`delete`](Self::delete) sends.
+    /// The request that [`delete`](Self::delete) sends.
     ///
     /// # Errors
     ///
@@ -105,7 +105,7 @@ impl<M, T> Query<M, Selected<T>> {
 }
 
 impl<M, O> Query<M, O> {
-    /// What [`all`](Self::all) sends: the query as data, and its values.
+    /// The request that [`all`](Self::all) sends: the query as data, and its values.
     ///
     /// # Errors
     ///
@@ -131,7 +131,7 @@ impl<M, O> Query<M, O> {
         &self.output
     }
 
-    /// The same rows, which become something else.
+    /// The same query with another output.
     fn into_output<P>(self, output: P) -> Query<M, P> {
         Query { select: self.select, output, model: PhantomData }
     }
@@ -150,8 +150,9 @@ pub(crate) fn assignments<M>(
         .collect()
 }
 
-/// All fields by name, in the order in which they are decoded. `Projection::Model` would leave
-/// out what the caller may not read; a model needs all of them, and an error names the others.
+/// All fields by name, in the order in which they are decoded. `Projection::Model` would omit
+/// fields that the caller may not read; a model needs all of them, and an error names the missing
+/// ones.
 pub(crate) fn projection<M: Model>() -> Projection {
     Projection::Fields(owned(M::FIELDS))
 }

@@ -1,4 +1,4 @@
-//! Pages by key: each begins behind a row, and not behind a number of rows.
+//! Pages by key (keyset pagination): each begins after a row, not after a number of rows.
 
 use ferro_wit::position;
 use ferro_wit::query::{BinaryOperator, NullsOrder, SetOperator, Statement, UnaryOperator};
@@ -11,20 +11,20 @@ use crate::rows;
 use crate::session::{Request, Session};
 use crate::tree::{Arena, ColumnsTree, DistinctTree, SelectTree, Term, Tree};
 
-/// Some rows of a query, and where they stand among all of its rows.
+/// Some rows of a query, and their place among all of its rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page<M> {
     /// The rows, in the order of the query.
     pub rows: Vec<M>,
-    /// The place of the first row; none if there is no row.
+    /// The position of the first row; `None` if there is no row.
     pub start: Option<Position>,
-    /// The place of the last row; none if there is no row.
+    /// The position of the last row; `None` if there is no row.
     pub end: Option<Position>,
     /// Whether there are further rows in the direction of the page.
     pub more: bool,
 }
 
-/// Which way a page is read.
+/// The direction in which a page is read.
 #[derive(Clone, Copy, PartialEq)]
 enum Direction {
     Forward,
@@ -32,11 +32,11 @@ enum Direction {
 }
 
 impl<M: Model> Query<M> {
-    /// The first page: as many rows as the [`limit`](Self::limit) says.
+    /// Returns the first page, of [`limit`](Self::limit) rows.
     ///
-    /// The key is always the last term of the order, so that rows which tie have their place, and
-    /// nulls have theirs as well. A page behind another one costs the same wherever it is, and
-    /// misses or repeats no row if others are inserted or deleted meanwhile.
+    /// The key is always the last term of the order, so that ties, and nulls, have a defined order.
+    /// Each page costs the same, however far it is from the start, and no row is missed or repeated
+    /// if others are inserted or deleted meanwhile.
     ///
     /// ```
     /// use ferro::prelude::*;
@@ -58,24 +58,24 @@ impl<M: Model> Query<M> {
     ///
     /// # Errors
     ///
-    /// `invalid-query` for a query with an offset, groups, `distinct` or `distinct_on`, for one that
-    /// joins a common table or is combined with another, and for one that is ordered by a window
-    /// function: a page reads only the rows behind a position; as [`all`](Self::all).
+    /// `invalid-query` for a query with an offset, groups, `distinct` or `distinct_on`, for one
+    /// that joins a common table or is combined with another, and for one that is ordered by a
+    /// window function: a page reads only the rows after a position; as [`all`](Self::all).
     pub async fn page(self, db: &Session) -> Result<Page<M>, Error> {
         self.read_page(db, None, Direction::Forward).await
     }
 
-    /// The page behind a row, of the same query in the same order. A position knows an order by the
-    /// names of its fields: computed terms are not told apart.
+    /// Returns the page after a row of the same query in the same order. A position identifies an
+    /// order by the names of its fields, and does not distinguish computed terms.
     ///
     /// # Errors
     ///
-    /// `invalid-query` if the position is one of another order; as [`all`](Self::all).
+    /// `invalid-query` if the position belongs to another order; as [`all`](Self::all).
     pub async fn page_after(self, db: &Session, position: &Position) -> Result<Page<M>, Error> {
         self.read_page(db, Some(position), Direction::Forward).await
     }
 
-    /// The page that ends before a row, of the same query in the same order.
+    /// Returns the page that ends before a row of the same query in the same order.
     ///
     /// # Errors
     ///
@@ -93,7 +93,7 @@ impl<M: Model> Query<M> {
         let mut select = self.into_tree();
         refuse_others(&select)?;
         let limit = select.limit;
-        // One more tells whether there are more.
+        // One more row shows whether there are more.
         select.limit = limit.map(|it| it.saturating_add(1));
         order_by_key::<M>(&mut select);
         let order = name_of(&select.order_by);
@@ -127,8 +127,8 @@ impl<M: Model> Query<M> {
     }
 }
 
-/// Refuses what a condition on the rows behind a position would change: rows that are made or chosen
-/// of several, those that are counted from the start, and orders by windows. Python refuses the same.
+/// Rejects queries whose rows a condition on the position would change: groups and distinct rows,
+/// offsets, and orders by windows. Python rejects the same.
 fn refuse_others(select: &SelectTree) -> Result<(), Error> {
     let joined = (!select.joins.is_empty()).then_some("join");
     let combined = select.combined.iter().map(|(operator, _)| match operator {
@@ -162,7 +162,7 @@ fn refuse_others(select: &SelectTree) -> Result<(), Error> {
     Err(Error::new(ErrorKind::InvalidQuery, message))
 }
 
-/// Puts the fields of the key last in the order, where they are not in it yet.
+/// Appends the fields of the key to the order, unless they are in it already.
 fn order_by_key<M: Model>(select: &mut SelectTree) {
     let ordered = |term: &Term, key: &str| matches!(&term.tree, Tree::Field { relations, name } if relations.is_empty() && *name == key);
     for (name, term) in M::KEY.iter().zip(by_key(M::KEY)) {
@@ -172,7 +172,7 @@ fn order_by_key<M: Model>(select: &mut SelectTree) {
     }
 }
 
-/// What positions call an order.
+/// The name of an order in positions.
 fn name_of(order: &[Term]) -> String {
     let name = |term: &Term| {
         let path = match &term.tree {
@@ -186,7 +186,7 @@ fn name_of(order: &[Term]) -> String {
     order.iter().map(name).collect::<Vec<_>>().join(",")
 }
 
-/// Orders the rows the other way round, nulls as well.
+/// Reverses the order, of nulls as well.
 fn turn_round(select: &mut SelectTree) {
     for term in &mut select.order_by {
         term.descending = !term.descending;
@@ -197,7 +197,7 @@ fn turn_round(select: &mut SelectTree) {
     }
 }
 
-/// Selects the fields of the model, and behind them what the rows are ordered by.
+/// Selects the fields of the model, followed by the terms of the order.
 fn select_order<M: Model>(select: &mut SelectTree) {
     let fields = M::FIELDS.iter().map(|&name| (name.into(), Tree::field(name)));
     let terms = select.order_by.iter().enumerate();
@@ -214,8 +214,8 @@ fn decode<M: Model>(batch: &Batch) -> Result<Vec<(M, Vec<Value>)>, Error> {
     Ok(rows.into_iter().zip(values).collect())
 }
 
-/// The condition that a row stands behind one with these values: it differs first in a term in which
-/// it comes later.
+/// The condition that a row comes after one with these values: the first term in which they differ
+/// decides.
 fn beyond(order: &[Term], values: &[Value]) -> Tree {
     let mut same: Vec<Tree> = Vec::new();
     let mut beyond = Vec::new();
@@ -231,7 +231,7 @@ fn beyond(order: &[Term], values: &[Value]) -> Tree {
     Tree::AnyOf(beyond)
 }
 
-/// The condition that a row comes later than a value in one term; none if no row does.
+/// The condition that a row comes after a value in one term; `None` if no row does.
 fn later(term: &Term, value: &Value) -> Option<Tree> {
     let tree = || term.tree.clone();
     match (parameter(value), term.nulls) {

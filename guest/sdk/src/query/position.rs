@@ -1,4 +1,4 @@
-//! Places in the order of a query, as values and as text.
+//! Positions in the order of a query, as values and as text.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,11 +6,11 @@ use std::str::FromStr;
 use ferro_wit::position;
 use ferro_wit::types::{Error, ErrorKind, Value};
 
-/// The place of a row in the order of a query: what [`page_after`](crate::Query::page_after) goes
-/// on from.
+/// The position of a row in the order of a query, from which
+/// [`page_after`](crate::Query::page_after) continues.
 ///
-/// As text it is made of digits and the letters `a` to `f`, so that it can stand in a URL. It holds
-/// the order, and the values that the row has in it: whoever sees it can read them.
+/// As text it consists of digits and the letters `a` to `f`, so that it fits in a URL. It contains
+/// the order and the row's values in it, in readable form.
 ///
 /// ```
 /// use ferro::Position;
@@ -31,7 +31,7 @@ impl Position {
         Self { order: order.to_owned(), values }
     }
 
-    /// The values, one for each term of an order, if it is that of the position.
+    /// The values, one for each term of the order, if the orders are the same.
     pub(super) fn values_in(&self, order: &str, terms: usize) -> Result<&[Value], Error> {
         if self.order == order && self.values.len() == terms {
             return Ok(&self.values);

@@ -1,4 +1,4 @@
-//! What is done with a query.
+//! Methods that run a query.
 
 use std::future::Future;
 
@@ -14,19 +14,19 @@ use crate::session::Session;
 use crate::tree::{Term, Tree};
 
 impl<M, O: Output<M>> Query<M, O> {
-    /// All rows.
+    /// Returns all rows.
     ///
     /// # Errors
     ///
-    /// `decode-failed` if a row does not fit what it has to become; what the database reports.
+    /// `decode-failed` if a row does not fit its type; what the database reports.
     pub async fn all(self, db: &Session) -> Result<Vec<O::Row>, Error> {
         let output = self.output.clone();
         let cursor = db.fetch(self.into_select()?).await?;
         output.read(cursor).await
     }
 
-    /// The first row, if there is one. Without an order, the one with the smallest key; where
-    /// rows are groups or distinct, any.
+    /// Returns the first row, if there is one. Without an order, it is the one with the smallest
+    /// key or, for groups and distinct rows, any.
     ///
     /// # Errors
     ///
@@ -39,7 +39,7 @@ impl<M, O: Output<M>> Query<M, O> {
         Ok(self.all(db).await?.into_iter().next())
     }
 
-    /// The only row.
+    /// Returns the only row.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl<M, O: Output<M>> Query<M, O> {
         }
     }
 
-    /// The rows one by one, fetched `batch` at a time: for more rows than memory should hold.
+    /// Streams the rows, fetching `batch` at a time, for results that should not be held in memory.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl<M, O: Output<M>> Query<M, O> {
 }
 
 impl<M, O> Query<M, O> {
-    /// How many rows [`all`](Self::all) would return.
+    /// Returns the number of rows that [`all`](Self::all) would return.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl<M, O> Query<M, O> {
         async move { rows::count(db, request?).await }
     }
 
-    /// Whether [`all`](Self::all) would return a row.
+    /// Returns whether [`all`](Self::all) would return a row.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl<M, O> Query<M, O> {
         async move { rows::exists(db, request?).await }
     }
 
-    /// Related rows add none, and are not asked for.
+    /// Removes includes, which add no rows.
     fn without_includes(mut self) -> Self {
         self.select.includes.clear();
         self
@@ -103,7 +103,7 @@ impl<M, O> Query<M, O> {
 }
 
 impl<M: Model> Query<M> {
-    /// Change the rows; how many there were. Exactly the rows that [`all`](Self::all) would return.
+    /// Updates exactly the rows that [`all`](Self::all) would return; returns their number.
     ///
     /// ```
     /// # use ferro::prelude::*;
@@ -118,7 +118,7 @@ impl<M: Model> Query<M> {
     ///
     /// # Errors
     ///
-    /// What the database reports: a violated constraint, say.
+    /// Errors of the database, such as a violated constraint.
     pub fn update(
         self,
         db: &Session,
@@ -128,7 +128,7 @@ impl<M: Model> Query<M> {
         async move { db.execute(request?).await }
     }
 
-    /// As [`update`](Self::update), and return the rows as they are afterwards.
+    /// Like [`update`](Self::update), but returns the rows as they are afterwards.
     ///
     /// # Errors
     ///
@@ -142,16 +142,16 @@ impl<M: Model> Query<M> {
         async move { rows::read_all(db.fetch(request?).await?, M::decode).await }
     }
 
-    /// Delete the rows; how many there were. Exactly the rows that [`all`](Self::all) would return.
+    /// Deletes exactly the rows that [`all`](Self::all) would return; returns their number.
     ///
     /// # Errors
     ///
-    /// What the database reports: a row that others refer to, say.
+    /// Errors of the database, for example if other rows refer to a deleted one.
     pub async fn delete(self, db: &Session) -> Result<u64, Error> {
         db.execute(self.into_delete()?).await
     }
 
-    /// As [`delete`](Self::delete), and return the rows as they were.
+    /// Like [`delete`](Self::delete), but returns the rows as they were.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Related rows, loaded with the rows of a query: one further statement for each relation, however
-//! many rows there are.
+//! Related rows that are loaded with the rows of a query: one additional statement per relation,
+//! however many rows there are.
 
 use std::fmt;
 
@@ -21,23 +21,23 @@ use crate::tree::SelectTree;
     label = "expected a relation such as `Post::author()` or `Author::posts()`"
 )]
 pub trait Include: Clone + Send + Sync + 'static {
-    /// The model whose rows it is loaded with.
+    /// The model of the rows with which it is loaded.
     type Source: Model;
-    /// What comes with each row.
+    /// What is loaded with each row.
     type Loaded: Clone + Send + 'static;
 
-    /// For this crate.
+    /// Internal to this crate.
     #[doc(hidden)]
     fn add_to(&self, select: &mut SelectTree);
 
-    /// What comes with each of the parents' rows, in their order.
+    /// What was loaded for each parent row, in their order.
     #[doc(hidden)]
     fn load(&self, sets: &mut ResultSets, parents: usize) -> Result<Vec<Self::Loaded>, Error>;
 }
 
-/// An [`Output`] whose rows can come with others: a model, alone or with what it includes itself.
+/// An [`Output`] that can be included: a model, alone or with its own includes.
 pub trait Nested<M>: Output<M, Row: Clone> {
-    /// The rows of a result set, with those that come with them.
+    /// The rows of a result set, with their included rows.
     #[doc(hidden)]
     fn rows(&self, sets: &mut ResultSets, set: usize) -> Result<Vec<Self::Row>, Error>;
 }
@@ -47,7 +47,7 @@ pub trait Append<I> {
     /// With the relation.
     type With;
 
-    /// For this crate.
+    /// Internal to this crate.
     #[doc(hidden)]
     fn append(self, include: I) -> Self::With;
 }
@@ -56,7 +56,7 @@ pub trait Append<I> {
 #[derive(Debug, Clone)]
 pub struct With<L>(L);
 
-/// A relation and what is to be loaded of it: made by the methods of [`ToMany`], and by
+/// A relation and the rows to load from it: created by the methods of [`ToMany`], and by
 /// [`Path::include`].
 ///
 /// ```
@@ -83,7 +83,7 @@ pub struct Loading<P, T, O = Whole> {
 }
 
 impl<R: Model, T: Model> ToMany<R, T> {
-    /// Load the rows for which a condition holds.
+    /// Loads only rows that satisfy a condition.
     pub fn filter<E>(self, condition: E) -> Loading<Self, T>
     where
         E: Expression<Model = T, Type: Field<Base = bool>>,
@@ -91,17 +91,17 @@ impl<R: Model, T: Model> ToMany<R, T> {
         self.rows().filter(condition)
     }
 
-    /// Load the rows in an order.
+    /// Loads the rows in an order.
     pub fn order_by(self, order: Order<T>) -> Loading<Self, T> {
         self.rows().order_by(order)
     }
 
-    /// Load at most this many rows for each row that they belong to.
+    /// Limits the loaded rows for each row that they belong to.
     pub fn limit(self, rows: u64) -> Loading<Self, T> {
         self.rows().limit(rows)
     }
 
-    /// Load the rows with others that belong to them.
+    /// Loads the rows with related rows of their own.
     pub fn include<I>(self, include: I) -> Loading<Self, T, With<(I,)>>
     where
         I: Include<Source = T>,
@@ -115,7 +115,7 @@ impl<R: Model, T: Model> ToMany<R, T> {
 }
 
 impl<R: Model, T: Model, O> Loading<ToMany<R, T>, T, O> {
-    /// Only the rows for which the condition holds, and those of earlier filters.
+    /// Loads only rows that satisfy this condition and those of earlier filters.
     pub fn filter<E>(self, condition: E) -> Self
     where
         E: Expression<Model = T, Type: Field<Base = bool>>,
@@ -123,12 +123,12 @@ impl<R: Model, T: Model, O> Loading<ToMany<R, T>, T, O> {
         Self { rows: self.rows.filter(condition), ..self }
     }
 
-    /// Order by a term, and where earlier terms are equal only.
+    /// Adds a term to the order; it orders ties of earlier terms.
     pub fn order_by(self, order: Order<T>) -> Self {
         Self { rows: self.rows.order_by(order), ..self }
     }
 
-    /// At most this many rows for each row that they belong to.
+    /// Limits the rows for each row that they belong to.
     pub fn limit(self, rows: u64) -> Self {
         Self { rows: self.rows.limit(rows), ..self }
     }
@@ -139,7 +139,7 @@ impl<P, T: Model, O> Loading<P, T, O> {
         Self { relation, rows }
     }
 
-    /// Load the rows with others that belong to them.
+    /// Loads the rows with related rows of their own.
     pub fn include<I>(self, include: I) -> Loading<P, T, O::With>
     where
         I: Include<Source = T>,
@@ -201,7 +201,7 @@ impl<P: Path, O: Nested<P::Target>> Include for Loading<P, P::Target, O> {
     }
 }
 
-/// What belongs to each of the parents' rows, across a relation to many.
+/// The related rows of each parent row, for a relation to many.
 fn many<T: Model, O: Nested<T>>(
     output: &O,
     sets: &mut ResultSets,
@@ -215,7 +215,7 @@ fn many<T: Model, O: Nested<T>>(
 /// A row at the end of a path.
 type Present<P, T> = <<P as Path>::Presence as Presence>::Row<T>;
 
-/// What belongs to each of the parents' rows, across a path.
+/// The related row of each parent row, for a path.
 fn single<P: Path, O: Nested<P::Target>>(
     output: &O,
     sets: &mut ResultSets,

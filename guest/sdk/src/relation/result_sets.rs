@@ -1,4 +1,4 @@
-//! The result sets of a query that loads relations, and how their rows find their parents.
+//! The result sets of a query that loads relations, and linking their rows to parents.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::include::Nested;
 use crate::model::Model;
 use crate::rows::BATCH_ROWS;
 
-/// All result sets of a query, in the order of its includes, and how far they were taken.
+/// All result sets of a query, in the order of its includes, and the next one to take.
 pub struct ResultSets {
     sets: Vec<ResultSet>,
     next: usize,
@@ -20,13 +20,13 @@ struct ResultSet {
     attachment: Option<Attachment>,
 }
 
-/// Rows, and for each row of the parents' which of them are theirs, by position.
+/// Rows, and for each parent row the indexes of its rows.
 pub(super) struct Children<T> {
     pub(super) rows: Vec<T>,
     pub(super) owned: Vec<Vec<usize>>,
 }
 
-/// What rows and their parents have in common, as it can be looked up.
+/// The values that link rows to parents, in hashable form.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Key {
     Boolean(bool),
@@ -37,7 +37,7 @@ enum Key {
 }
 
 impl ResultSets {
-    /// Reads everything that a cursor has.
+    /// Reads a cursor to its end.
     pub(crate) async fn read(mut cursor: Box<dyn Cursor>) -> Result<Self, Error> {
         let mut sets = Vec::new();
         loop {
@@ -98,7 +98,7 @@ impl ResultSets {
 }
 
 impl ResultSet {
-    /// The values of some columns in each row; none where one of them is null.
+    /// The values of some columns in each row; `None` if one of them is null.
     fn keys(&self, columns: &[u32]) -> Result<Vec<Option<Vec<Key>>>, Error> {
         let mut keys = Vec::new();
         for batch in &self.batches {
@@ -117,7 +117,7 @@ impl ResultSet {
 }
 
 impl Key {
-    /// None for null, to which nothing is equal.
+    /// `None` for null, which equals nothing.
     fn of(value: Value) -> Option<Self> {
         Some(match value {
             Value::Null => return None,
@@ -127,20 +127,20 @@ impl Key {
             | Value::Timestamp(it)
             | Value::Timestamptz(it) => Self::Integer(it),
             Value::Date(it) => Self::Integer(it.into()),
-            // Equal, and of other bits.
+            // Equal values with different bits.
             Value::Float(0.0) => Self::Words(0, 0),
             Value::Float(it) => Self::Words(it.to_bits(), 0),
             Value::Uuid((high, low)) => Self::Words(high, low),
             Value::Text(it) | Value::Json(it) => Self::Text(it),
             Value::Decimal(it) => Self::Text(without_trailing_zeros(it)),
             Value::Blob(it) => Self::Bytes(it),
-            // No key has these types.
+            // Keys do not have these types.
             Value::Interval(_) | Value::Array(_) => return None,
         })
     }
 }
 
-/// A decimal of a key may be equal to one with fewer digits.
+/// A decimal in a key may equal one with fewer digits.
 fn without_trailing_zeros(mut decimal: String) -> String {
     if decimal.contains('.') {
         let digits = decimal.trim_end_matches('0').trim_end_matches('.');

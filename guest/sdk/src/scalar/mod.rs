@@ -1,5 +1,5 @@
-//! Which Rust types a field may have, and how their values travel: one at a time as a parameter,
-//! many at a time as a column.
+//! The Rust types of fields, and the transfer of their values: single values as parameters, many
+//! values as columns.
 
 mod types;
 
@@ -23,10 +23,10 @@ pub(crate) use self::types::{fixed, textual};
     note = "a field that may be null is an `Option` of one of these; an array is a `Vec` of one"
 )]
 pub trait Scalar: Clone + Send + Sync + Sized + 'static {
-    /// What it is called in a query.
+    /// Its type in a query.
     const KIND: ScalarType;
 
-    /// The values of a column of this type, as they came.
+    /// The values of a column of this type, as received.
     type Stored<'a>: Copy;
 
     /// The type of a column that holds it.
@@ -41,21 +41,21 @@ pub trait Scalar: Clone + Send + Sync + Sized + 'static {
     /// The value of a parameter.
     fn into_value(self) -> Value;
 
-    /// The values in `elements`; none if those are of another type.
+    /// The values in `elements`; `None` if they have another type.
     fn stored(elements: &Elements) -> Option<Self::Stored<'_>>;
 
     /// The value at `index`.
     ///
     /// # Errors
     ///
-    /// What is wrong with the stored value.
+    /// A message about the stored value.
     fn read(stored: Self::Stored<'_>, index: usize) -> Result<Self, String>;
 
     /// Adds the value to elements of its kind.
     ///
     /// # Errors
     ///
-    /// `value-out-of-range` if a column would pass 4 GiB.
+    /// `value-out-of-range` if a column would exceed 4 GiB.
     fn write(&self, to: &mut Elements) -> Result<(), Error>;
 }
 
@@ -67,12 +67,12 @@ pub trait Scalar: Clone + Send + Sync + Sized + 'static {
     note = "a field that may be null is an `Option` of one of these; an array is a `Vec` of one"
 )]
 pub trait Storable: Clone + Send + Sync + Sized + 'static {
-    /// What it, or each of its elements, is called in a query.
+    /// Its type, or that of its elements, in a query.
     const KIND: ScalarType;
     /// Whether it is an array.
     const MANY: bool;
 
-    /// A column of this type, as it came.
+    /// A column of this type, as received.
     type Stored<'a>: Copy;
 
     /// The type of a column that holds it.
@@ -88,25 +88,25 @@ pub trait Storable: Clone + Send + Sync + Sized + 'static {
     /// `value-out-of-range` for an array of more than 4 GiB.
     fn into_value(self) -> Result<Value, Error>;
 
-    /// The values of a column, and which of them are null; none if it is of another type.
+    /// The values of a column, and which of them are null; `None` if it has another type.
     fn stored(cells: &Cells) -> Option<(Self::Stored<'_>, Option<&[u8]>)>;
 
     /// The value at `index`, which is not null.
     ///
     /// # Errors
     ///
-    /// What is wrong with the stored value.
+    /// A message about the stored value.
     fn read(stored: Self::Stored<'_>, index: usize) -> Result<Self, String>;
 
     /// A column of these values.
     ///
     /// # Errors
     ///
-    /// `value-out-of-range` if the column would pass 4 GiB.
+    /// `value-out-of-range` if the column would exceed 4 GiB.
     fn column<'a>(values: impl Iterator<Item = Option<&'a Self>>) -> Result<Cells, Error>;
 }
 
-/// The type of a field: a value, or an `Option` of one where the column may be null.
+/// The type of a field: a value, or an `Option` of one if the column is nullable.
 #[diagnostic::on_unimplemented(
     message = "a field of a model cannot have the type `{Self}`",
     label = "not a type that a field may have",
@@ -118,15 +118,15 @@ pub trait Field: Clone + Send + Sync + Sized + 'static {
     type Base: Storable;
     /// Whether the column may be null.
     const NULLABLE: bool;
-    /// The same of another base: an `Option` if this is one.
+    /// The same with another base: an `Option` if this is one.
     type With<T: Storable>: Field<Base = T>;
-    /// Whether a relation that rests on the field leads to a row in any case.
+    /// Whether a relation based on the field always leads to a row.
     type Presence: Presence;
 
     /// The value, if it is not null.
     fn base(&self) -> Option<&Self::Base>;
 
-    /// The field's value from the column's.
+    /// Converts the column's value to the field's.
     ///
     /// # Errors
     ///
@@ -259,7 +259,7 @@ impl<T: Scalar> Storable for Vec<T> {
     }
 }
 
-/// Whether the bitmap has the value at `index` as null.
+/// Whether the value at `index` is null in the bitmap.
 pub(crate) fn is_null(nulls: Option<&[u8]>, index: usize) -> bool {
     nulls.and_then(|bits| bits.get(index / 8)).is_some_and(|byte| byte & (1 << (index % 8)) != 0)
 }
@@ -281,7 +281,7 @@ pub(crate) fn scalars<'a, T: Scalar>(
     Ok(scalars)
 }
 
-/// A null bitmap in the making; none while nothing was null.
+/// A null bitmap under construction; `None` while no value is null.
 #[derive(Default)]
 struct Nulls {
     length: usize,
@@ -310,12 +310,12 @@ pub(crate) fn write_text(to: &mut Texts, text: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The fault of a column that is shorter than its batch says.
+/// The error for a column that is shorter than its batch.
 pub(crate) fn missing() -> String {
     "the column is shorter than its batch".into()
 }
 
-/// The fault of a value that was given elements of another kind.
+/// The error for a value and elements of different kinds.
 pub(crate) fn other_kind(elements: &Elements) -> Error {
     let kind = elements.kind();
     Error::new(ErrorKind::TypeMismatch, format!("a value of another type in a column of {kind:?}"))

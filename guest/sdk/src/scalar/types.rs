@@ -1,12 +1,12 @@
-//! The types of Rust itself that a field may have, and the macros by which others join them.
+//! Rust's own types for fields, and the macros that add others.
 
 use ferro_wit::schema::{ColumnType, IntegerWidth};
 use ferro_wit::types::{Blobs, Elements, Error, ScalarType, Value};
 
 use super::{Scalar, end, missing, other_kind};
 
-/// A scalar of fixed size: what it is, the case of `Elements` and `Value` that holds it, and how
-/// it becomes what is stored and comes back.
+/// A scalar of fixed size: its type, its case in `Elements` and `Value`, and the conversions to and
+/// from the stored form.
 macro_rules! fixed {
     ($($type:ty: $case:ident($stored:ty), $column:expr, $to:expr, $from:expr;)*) => {$(
         impl $crate::scalar::Scalar for $type {
@@ -49,7 +49,7 @@ macro_rules! fixed {
     )*};
 }
 
-/// A scalar that is a text: what it is, the case that holds it, and its text and back.
+/// A scalar that is stored as text: its type, its case, and the conversions to and from text.
 macro_rules! textual {
     ($($type:ty: $case:ident, $column:expr, $as_str:expr, $into:expr, $from:expr;)*) => {$(
         impl $crate::scalar::Scalar for $type {

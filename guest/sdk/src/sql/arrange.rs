@@ -1,4 +1,4 @@
-//! The columns of a statement, brought into the order and the types of a row.
+//! Arranging the columns of a statement in the order and the types of a row.
 
 use ferro_wit::types::{Attachment, Batch, Column as Cells, ColumnInfo, Error, ErrorKind};
 use ferro_wit::{BoxFuture, Cursor};
@@ -6,11 +6,11 @@ use ferro_wit::{BoxFuture, Cursor};
 use super::convert::convert;
 use crate::row::Layout;
 
-/// The rows of a statement with the columns that a row has, in its order.
+/// The rows of a statement, with columns in the order of a row.
 pub(super) struct Arranged {
     cursor: Box<dyn Cursor>,
     columns: Vec<ColumnInfo>,
-    /// For each column of the row, which of the statement's it is.
+    /// For each column of the row, its index in the statement.
     sources: Vec<usize>,
 }
 
@@ -64,8 +64,8 @@ impl Cursor for Arranged {
     }
 }
 
-/// Where each column of the row stands among the statement's: by name, or by position for rows that
-/// have no names.
+/// The index in the statement of each column of the row: by name, or by position for rows without
+/// names.
 fn sources(columns: &[ColumnInfo], layout: &Layout) -> Result<Vec<usize>, Error> {
     let Some(names) = &layout.names else {
         let (got, expected) = (columns.len(), layout.slots.len());

@@ -1,6 +1,6 @@
-//! Values of the type that a row asks for, where a database returned them as another one that holds
-//! the same: SQLite knows no booleans, decimals and dates where a column is computed, and calls a
-//! column that is null in each row a text.
+//! Conversion to the types of a row if a database returned equivalent values of another type: in
+//! computed columns, SQLite has no booleans, decimals and dates, and reports a column of nulls as
+//! text.
 
 use ferro_wit::types::{Arrays, Column as Cells, ScalarType, Scalars, Value};
 
@@ -8,7 +8,7 @@ use crate::decode::{describe, type_name};
 use crate::scalar::Scalar as _;
 use crate::values::{Date, Decimal, Time, Timestamp, Timestamptz, Uuid};
 
-/// The cells as they are, or each turned into a value of `kind` that means the same.
+/// The cells unchanged, or each converted to an equivalent value of `kind`.
 pub(super) fn convert(cells: Cells, kind: ScalarType, many: bool) -> Result<Cells, String> {
     let converted = match &cells {
         Cells::Scalars(it) if !many && it.elements.kind() == kind => return Ok(cells),
@@ -31,7 +31,7 @@ fn scalars(from: &Scalars, kind: ScalarType) -> Option<Scalars> {
     Some(to)
 }
 
-/// The arrays that SQLite keeps as JSON texts.
+/// The arrays that SQLite stores as JSON texts.
 fn arrays(from: &Scalars, kind: ScalarType) -> Option<Arrays> {
     let mut items = Scalars::with_kind(kind);
     let mut ends = Vec::with_capacity(from.len());
@@ -49,7 +49,7 @@ fn arrays(from: &Scalars, kind: ScalarType) -> Option<Arrays> {
     Some(Arrays { items, ends, nulls: from.nulls.clone() })
 }
 
-/// An element as the driver writes it, which has bytes as hexadecimal digits.
+/// An element as the driver writes it, with bytes as hexadecimal digits.
 fn element_of(element: serde_json::Value, kind: ScalarType) -> Option<Value> {
     Some(match element {
         serde_json::Value::Null => Value::Null,
@@ -70,7 +70,7 @@ fn bytes(digits: &str) -> Option<Vec<u8>> {
     pairs.map(|it| Some(digit(*it.first()?)? << 4 | digit(*it.get(1)?)?)).collect()
 }
 
-/// The value as one of another type that means the same, if there is one.
+/// The equivalent value of another type, if there is one.
 fn same(value: Value, kind: ScalarType) -> Option<Value> {
     Some(match (value, kind) {
         (Value::Null, _) => Value::Null,
@@ -90,7 +90,7 @@ fn same(value: Value, kind: ScalarType) -> Option<Value> {
     })
 }
 
-/// The integer as a float, if it is one without loss.
+/// The integer as a float, if that is lossless.
 fn exact(integer: i64) -> Option<f64> {
     const LIMIT: i64 = 1 << f64::MANTISSA_DIGITS;
     #[expect(clippy::cast_precision_loss, reason = "there is none within the limit")]

@@ -1,4 +1,4 @@
-//! SQL text of the author's own.
+//! SQL text written by the author.
 
 mod arrange;
 mod convert;
@@ -14,15 +14,16 @@ use crate::rows::{self, Rows};
 use crate::scalar::Field;
 use crate::session::Session;
 
-/// A statement of SQL, for what queries cannot say. It takes the feature `raw-sql`, and in a plugin
-/// a world that includes `ferro:orm/privileged-plugin` and a tenant that is granted SQL text.
+/// An SQL statement, for what queries cannot express. It requires the feature `raw-sql` and, in a
+/// plugin, a world that includes `ferro:orm/privileged-plugin` and a tenant with a grant for SQL
+/// text.
 ///
-/// Placeholders are `?` or `$1` on both databases, and a `?` in a literal, a comment or an operator
-/// is left alone. The values of [`bind`](Sql::bind) never become a part of the text. The rest is the
+/// Placeholders are `?` or `$1` on both databases; a `?` in a literal, a comment or an operator is
+/// not one. The values of [`bind`](Sql::bind) never become part of the text. The rest is the
 /// database's own language, and **no forced filter of a tenant applies to it**.
 ///
-/// Rows become what those of a query become: a struct with [`derive(Row)`](macro@crate::Row) by the
-/// names of its fields, a model by the names of its columns, tuples and single values by position.
+/// Rows have the types of query rows: a struct with [`derive(Row)`](macro@crate::Row) by the names
+/// of its fields, a model by the names of its columns, tuples and single values by position.
 ///
 /// ```
 /// #[derive(ferro::Row, Debug)]
@@ -46,7 +47,7 @@ pub fn sql(text: impl Into<Cow<'static, str>>) -> Sql {
     Sql { text: text.into(), parameters: Ok(Vec::new()) }
 }
 
-/// A statement of SQL text and its values: see [`sql`].
+/// An SQL statement and its values: see [`sql`].
 #[derive(Debug, Clone)]
 #[must_use = "a statement does nothing until it is run"]
 pub struct Sql {
@@ -54,14 +55,13 @@ pub struct Sql {
     parameters: Result<Vec<Value>, Error>,
 }
 
-/// What can be bound to a placeholder: whatever a field may be, and texts and bytes that are
-/// borrowed.
+/// What can be bound to a placeholder: all field types, and borrowed texts and bytes.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be bound to a placeholder",
     label = "expected a type that a field may have"
 )]
 pub trait Bind {
-    /// The value that is sent.
+    /// The value to send.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl Bind for &[u8] {
 }
 
 impl Sql {
-    /// The value of the next placeholder: of the n-th `?`, or of `$n`.
+    /// Binds the value of the next placeholder: of the n-th `?`, or of `$n`.
     pub fn bind(mut self, value: impl Bind) -> Self {
         self.parameters = self.parameters.and_then(|mut parameters| {
             parameters.push(value.into_value()?);
@@ -103,19 +103,19 @@ impl Sql {
         self
     }
 
-    /// All rows.
+    /// Returns all rows.
     ///
     /// # Errors
     ///
-    /// `decode-failed` if the columns are not those of a `T`, or a value does not fit;
+    /// `decode-failed` if the columns are not those of `T`, or a value does not fit;
     /// `invalid-query` for several statements, and for too few or too many values; `denied` without
     /// the grant; what the database reports.
     pub async fn all<T: Row>(self, db: &Session) -> Result<Vec<T>, Error> {
         rows::read_all(self.fetch::<T>(db).await?, T::decode).await
     }
 
-    /// The first row, if there is one. The statement runs to its end: `LIMIT 1` in it spares the database
-    /// the others.
+    /// Returns the first row, if there is one. The statement runs to completion; add `LIMIT 1` so
+    /// that the database stops early.
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ impl Sql {
         Ok(rows.into_iter().next())
     }
 
-    /// The only row.
+    /// Returns the only row.
     ///
     /// # Errors
     ///
@@ -143,7 +143,7 @@ impl Sql {
         }
     }
 
-    /// The rows one by one, fetched `batch` at a time: for more rows than memory should hold.
+    /// Streams the rows, fetching `batch` at a time, for results that should not be held in memory.
     ///
     /// # Errors
     ///
@@ -152,12 +152,12 @@ impl Sql {
         Ok(Rows::over(self.fetch::<T>(db).await?, batch, T::decode))
     }
 
-    /// Run it for its effect: how many rows an `INSERT`, `UPDATE`, `DELETE`, `REPLACE` or `MERGE`
-    /// changed, 0 for other statements.
+    /// Runs it for its effect; returns how many rows an `INSERT`, `UPDATE`, `DELETE`, `REPLACE` or
+    /// `MERGE` changed, and 0 for other statements.
     ///
     /// # Errors
     ///
-    /// As [`all`](Self::all), but for rows, which are not read.
+    /// As [`all`](Self::all), except those about rows, which are not read.
     pub async fn execute(self, db: &Session) -> Result<u64, Error> {
         db.execute_raw(self.text.into_owned(), self.parameters?).await
     }
