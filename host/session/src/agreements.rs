@@ -1,4 +1,4 @@
-//! What a write gives for a field whose value the grant forces: the same value, or null.
+//! Checks of the values that a write sets for fields forced by the grant: the same value, or null.
 
 use std::cell::LazyCell;
 
@@ -6,11 +6,11 @@ use ferro_driver::Execution;
 use ferro_wit::plan::{Agreement, Given};
 use ferro_wit::types::{Error, ErrorKind, Value};
 
-/// Checks the agreements of a plan. The statement binds the forced values whatever was given, so a
-/// write that disagrees would not reach another tenant's rows, but would not do what it says either.
+/// Checks the agreements of a plan. The statement always binds the forced values, so a write with
+/// other values could not reach another tenant's rows, but would not do what it says.
 ///
-/// What is missing or contradicts itself is the driver's to tell. Such a batch is not read here: arrays
-/// that overlap are as long, each of them, as all that was sent.
+/// The driver reports missing values and inconsistent batches. They are not read here: each of many
+/// overlapping arrays could be as long as the whole batch.
 pub(crate) fn check(execution: &Execution) -> Result<(), Error> {
     let rows = LazyCell::new(|| execution.rows.as_ref().filter(|it| it.validate().is_ok()));
     for agreement in &execution.plan.agreements {

@@ -1,4 +1,4 @@
-//! Plans, kept under everything that they depend on.
+//! The cache of plans, keyed by everything that they depend on.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,10 +16,10 @@ use serde::Serialize;
 
 use crate::packed_hash::PackedHashBuilder;
 
-/// What a plan depends on. The one key of every host: a plan that is kept under it can serve no
-/// other models, dialect, policy or query. Values are in none of its parts.
+/// Everything that a plan depends on: a cached plan cannot serve other models, dialects, policies
+/// or queries. The key contains no values.
 ///
-/// Owned in the cache, borrowed in a lookup: finding a plan copies nothing.
+/// Owned in the cache, borrowed in a lookup, which copies nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct PlanKey<P = Arc<Scope>, Q = Query> {
     pub(crate) catalog: u64,
@@ -50,25 +50,25 @@ impl Lookup<'_> {
     }
 }
 
-/// Compiled plans of any number of models, shared by every call of a process.
+/// Compiled plans for any number of models, shared by all calls of a process.
 ///
-/// Bounded by the bytes that keys and plans take, roughly measured: queries come from guests, and
-/// some of them are large. One that takes more than a 64th of the room, and than 16 KiB, is not kept
-/// but compiled each time. Past the bound, plans that are asked for least make room; a guest that sends
-/// ever new shapes does not push out those in steady use.
+/// Limited by the approximate size of keys and plans, since queries from guests may be large. A
+/// plan that takes more than a 64th of the limit, and more than 16 KiB, is not cached but compiled
+/// each time. Past the limit, the least used plans are evicted; a guest that keeps sending new
+/// shapes does not evict those in steady use.
 pub struct PlanCache {
     plans: Cache<PlanKey, CachedPlan, Size, PackedHashBuilder<SeedableRandomState>>,
-    /// What one plan may take.
+    /// The size limit of one plan.
     largest: u64,
     hits: AtomicU64,
     misses: AtomicU64,
 }
 
 impl PlanCache {
-    /// The size of [`PlanCache::default`]: some thousands of plans of usual size.
+    /// The size of [`PlanCache::default`]: some thousands of typical plans.
     pub const DEFAULT_BYTES: u64 = 16 * 1024 * 1024;
 
-    /// A cache for about so many bytes of plans.
+    /// Creates a cache for about this many bytes of plans.
     #[must_use]
     pub fn new(bytes: u64) -> Self {
         let usual = usize::try_from(bytes / USUAL_PLAN).unwrap_or(usize::MAX).max(1);
@@ -80,9 +80,9 @@ impl PlanCache {
         }
     }
 
-    /// The plan for a key; none: it is to be made, and [inserted](Self::insert). Callers that ask for a new
-    /// plan at once may each make it: the plans are equal, and a caller that waited for another could
-    /// wait for ever, where compilers need a lock that it holds.
+    /// The plan for a key; if `None`, the caller compiles it and [inserts](Self::insert) it.
+    /// Concurrent callers may each compile a new plan: the results are equal, and waiting for
+    /// another caller could deadlock if compilers need a lock that the waiting one holds.
     pub(crate) fn get(&self, key: &Lookup<'_>) -> Option<Arc<Plan>> {
         let cached = self.plans.get(key);
         let count = if cached.is_some() { &self.hits } else { &self.misses };
@@ -98,25 +98,25 @@ impl PlanCache {
         }
     }
 
-    /// How many lookups found their plan.
+    /// The number of lookups that found their plan.
     #[must_use]
     pub fn hits(&self) -> u64 {
         self.hits.load(Ordering::Relaxed)
     }
 
-    /// How many lookups did not.
+    /// The number of lookups that did not.
     #[must_use]
     pub fn misses(&self) -> u64 {
         self.misses.load(Ordering::Relaxed)
     }
 
-    /// How many plans there are.
+    /// The number of plans.
     #[must_use]
     pub fn len(&self) -> usize {
         self.plans.len()
     }
 
-    /// Whether there is no plan.
+    /// Whether the cache is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.plans.is_empty()
@@ -139,9 +139,9 @@ impl std::fmt::Debug for PlanCache {
     }
 }
 
-/// Guests choose what is hashed, so the hash is keyed with randomness of the operating system. It is
-/// one that is made for speed, since every query is hashed as a whole: who found queries that collide
-/// would make others compare the number of a catalog more often, and nothing else.
+/// Guests choose the hashed values, so the hash is keyed with randomness from the operating system.
+/// It is a fast hash, since every query is hashed as a whole: colliding queries would only make
+/// others compare the number of a catalog more often.
 fn hasher() -> PackedHashBuilder<SeedableRandomState> {
     static SHARED: LazyLock<SharedSeed> = LazyLock::new(|| SharedSeed::from_u64(random()));
     PackedHashBuilder(SeedableRandomState::with_seed(random(), &SHARED))
@@ -151,13 +151,13 @@ fn random() -> u64 {
     RandomState::new().hash_one(())
 }
 
-/// So many of the largest plans there may be.
+/// The number of plans of the largest size that fit.
 const SHARES: u64 = 64;
 
 /// A filtered, ordered page of a model with ten fields.
 const USUAL_PLAN: u64 = 4 * 1024;
 
-/// A plan, and what it takes together with its key.
+/// A plan, and its size together with its key.
 #[derive(Clone)]
 struct CachedPlan {
     plan: Arc<Plan>,
@@ -173,8 +173,8 @@ impl Weighter<PlanKey, CachedPlan> for Size {
     }
 }
 
-/// About as many bytes as a value takes: twice its JSON, which leaves out no text and no list that
-/// a guest may have filled.
+/// The approximate size of a value in bytes: twice its JSON, which includes all texts and lists
+/// that a guest may have filled.
 pub(crate) fn bytes_of(value: &impl Serialize) -> u64 {
     struct Counter(u64);
 
@@ -192,7 +192,7 @@ pub(crate) fn bytes_of(value: &impl Serialize) -> u64 {
     let mut counter = Counter(128);
     match serde_json::to_writer(&mut counter, value) {
         Ok(()) => 2 * counter.0,
-        // What cannot be measured is too large to be kept.
+        // What cannot be measured is too large to be cached.
         Err(_) => u64::MAX / 4,
     }
 }

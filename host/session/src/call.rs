@@ -1,4 +1,4 @@
-//! The counters of one call, and what its sessions and cursors share.
+//! The counters of one call, and the state that its sessions and cursors share.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -21,16 +21,17 @@ use crate::tenant::Tenant;
 use crate::tenants::{Admission, ConnectionPermit, Connections, TenantState};
 use crate::usage::Usage;
 
-/// One call: who makes it, on which databases, and what it has used so far.
+/// One call: its caller, its databases, and its usage so far.
 pub(crate) struct Call {
     pub(crate) databases: Databases,
-    /// None: nothing is granted in particular, and everything is allowed.
+    /// `None`: there are no grants, and everything is allowed.
     pub(crate) tenant: Option<Arc<Tenant>>,
-    /// The application's own code: nothing is limited, and errors come in full.
+    /// Whether it is the application's own code, without limits and with full errors.
     trusted: bool,
-    /// What it shares with other calls of its tenant; none for the application's own code.
+    /// The state that it shares with other calls of its tenant; `None` for the application's own
+    /// code.
     tenant_state: Option<Arc<TenantState>>,
-    /// Its permit to be one of those; given back with the last of its sessions.
+    /// Its permit as one of those calls; released with the last of its sessions.
     _admission: Option<Admission>,
     /// By label.
     connections: Mutex<BTreeMap<String, Arc<Connections>>>,
@@ -40,7 +41,7 @@ pub(crate) struct Call {
     rows_read: AtomicU64,
     rows_written: AtomicU64,
     bytes: AtomicU64,
-    /// Bytes of errors in the operator's log.
+    /// Bytes of errors written to the operator's log.
     logged: AtomicU64,
 }
 
@@ -101,7 +102,7 @@ impl Call {
             .map_err(|_| limits.statements_exceeded())
     }
 
-    /// Rows are written. Nothing is committed after an error: the count stays over the limit.
+    /// Counts written rows. After an error nothing is committed: the count stays over the limit.
     pub(crate) fn count_written(&self, rows: u64) -> Result<(), Error> {
         self.rows_written.fetch_add(rows, Ordering::Relaxed);
         self.admit_written(0)
@@ -112,12 +113,12 @@ impl Call {
         self.count_written(rows).inspect_err(|_| self.release_written(rows)).is_ok()
     }
 
-    /// So many rows that were counted are not written.
+    /// Uncounts rows that are not written.
     pub(crate) fn release_written(&self, rows: u64) {
         self.rows_written.fetch_sub(rows, Ordering::Relaxed);
     }
 
-    /// So many more rows may be written.
+    /// Checks that this many more rows may be written.
     pub(crate) fn admit_written(&self, rows: u64) -> Result<(), Error> {
         let written = self.rows_written.load(Ordering::Relaxed).saturating_add(rows);
         match self.limits() {
@@ -126,8 +127,9 @@ impl Call {
         }
     }
 
-    /// Tells the operator what a plugin is not told, as far as that may be logged: what the operator has
-    /// to mend as an error. Names and messages may be of the caller's making: they are cut and escaped.
+    /// Logs an error that the plugin does not see, within the log's limit; at level error if the
+    /// operator must fix it. Names and messages may come from the caller: they are truncated and
+    /// escaped.
     pub(crate) fn log(&self, database: &str, error: &Error) {
         let names = [&error.constraint, &error.table, &error.column];
         let [constraint, table, column] = names.map(|it| it.as_deref().map(excerpt));
@@ -151,7 +153,7 @@ impl Call {
         }
     }
 
-    /// Whether a record of so many bytes may be logged. From the first one that may not, none may.
+    /// Whether a record of this size may be logged. After the first that may not, none may.
     fn admit_logged(&self, bytes: usize) -> bool {
         let Some(limits) = self.limits() else { return true };
         let bytes = RECORD.saturating_add(bytes.try_into().unwrap_or(u64::MAX));
@@ -166,7 +168,7 @@ impl Call {
         admitted
     }
 
-    /// The call's share of a pool; none for the application's own code.
+    /// The call's share of a pool; `None` for the application's own code.
     pub(crate) fn connections(&self, label: &str, max: u32) -> Option<Arc<Connections>> {
         let (state, limits) = (self.tenant_state.as_deref()?, self.limits()?);
         let mut known = self.connections.lock();
@@ -176,12 +178,12 @@ impl Call {
         Some(Arc::clone(connections))
     }
 
-    /// Who claims compilers for it; none for the application's own code.
+    /// The claimant of compilers for it; `None` for the application's own code.
     pub(crate) fn compiler_claimant(&self) -> Option<&Claimant> {
         self.tenant_state.as_deref().map(TenantState::compiler_claimant)
     }
 
-    /// How many rows to ask for, so that one too many is noticed without reading a second.
+    /// How many rows to fetch, so that one row over the limit is noticed without reading a second.
     pub(crate) fn rows_to_ask(&self, wanted: u32) -> u32 {
         let Some(limits) = self.limits() else { return wanted };
         let left = limits.rows.saturating_sub(self.rows_read.load(Ordering::Relaxed));
@@ -206,7 +208,7 @@ impl Call {
     }
 }
 
-/// One of the sessions or cursors that may be open, free again when it is dropped.
+/// A slot for an open session or cursor, released on drop.
 pub(crate) struct Slot {
     call: Arc<Call>,
     kind: SlotKind,
@@ -254,7 +256,7 @@ impl Drop for Slot {
     }
 }
 
-/// One database, as a call may use it: shared by a session, its transactions and their cursors.
+/// One database with the rights of a call; shared by a session, its transactions and their cursors.
 pub(crate) struct Granted {
     pub(crate) call: Arc<Call>,
     pub(crate) label: String,
@@ -264,7 +266,7 @@ pub(crate) struct Granted {
 }
 
 impl Granted {
-    /// The right to one more connection, if they are counted.
+    /// Acquires a permit for one more connection, if they are counted.
     pub(crate) async fn connection_permit(&self) -> Result<Option<ConnectionPermit>, Error> {
         match (&self.connections, self.call.limits()) {
             (Some(connections), Some(limits)) => connections.permit(limits).await.map(Some),
@@ -272,11 +274,11 @@ impl Granted {
         }
     }
 
-    /// Waits for the database: as long as `wait` may take, of which `elapsed` is gone, and at most
-    /// until the transaction has to end.
+    /// Waits for the database: for the time limit of `wait`, minus `elapsed`, and at most until the
+    /// transaction must end.
     ///
-    /// What it waits for comes pinned. Moved, it would take its place anew in each future around it,
-    /// and those would be copied with it, tens of kilobytes for each statement.
+    /// The future is passed pinned. Moved, it would be stored again in each enclosing future, and
+    /// copied with them: tens of kilobytes per statement.
     pub(crate) async fn wait<T>(
         &self,
         wait: Wait,
@@ -290,7 +292,7 @@ impl Granted {
         let Some(end) = [own_end, transaction_end].into_iter().flatten().min() else {
             return work.await.map_err(|error| self.report(&error));
         };
-        // A timer alone would let work begin after its time, and even end.
+        // With a timer alone, work could begin, and even end, after the deadline.
         let outcome = match end > now {
             true => tokio::time::timeout_at(end, work).await.ok(),
             false => None,
@@ -308,9 +310,8 @@ impl Granted {
         }
     }
 
-    /// An error of the compiler as the caller gets it. Its messages are about the query, in names
-    /// that are in the scope; only where the grant or the compiler is at fault are they not for a
-    /// tenant.
+    /// A compiler error, as reported to the caller. Its messages refer to the query, with names in
+    /// the scope; only faults of the grant or the compiler are hidden from a tenant.
     pub(crate) fn explain(&self, error: Error) -> Error {
         let at_fault = matches!(error.kind, ErrorKind::InvalidConfiguration | ErrorKind::Internal);
         match at_fault && !self.call.trusted {
@@ -319,7 +320,7 @@ impl Granted {
         }
     }
 
-    /// The error as a tenant gets it; the operator's log gets all of it.
+    /// The error as reported to a tenant; the operator's log gets all of it.
     fn report(&self, error: &Error) -> Error {
         self.call.log(&self.label, error);
         for_plugin(error, &self.policy, self.models.schema())

@@ -1,5 +1,5 @@
-//! What makes plans. The hosts implement these traits with the core component; tests use the core
-//! as it is.
+//! Traits for compiling plans. Hosts implement them with the core component; tests use the core
+//! directly.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::fair_semaphore::Claimant;
 
 /// Checks models.
 pub trait Compiler: Send + Sync {
-    /// Models, checked and ready to compile against.
+    /// Checks models, and returns the catalog to compile against.
     ///
     /// # Errors
     ///
@@ -24,14 +24,15 @@ pub trait Compiler: Send + Sync {
 
 /// Checked models. Pure: the same input gives the same plan.
 pub trait Catalog: Send + Sync {
-    /// The plan for a query, under a scope; none: everything is allowed. Each new query of a guest
-    /// asks for one: what takes long, or waits for others, must not keep the thread meanwhile. Where
-    /// compilers are shared, `claimant` gets one, the tenant; none: the application itself.
+    /// Compiles a query under a scope; with `None`, everything is allowed. Called for each new
+    /// query of a guest, so it must not block the thread while it computes for long or waits. If
+    /// compilers are shared, `claimant` is the tenant that gets one; `None` is the application
+    /// itself.
     ///
     /// # Errors
     ///
     /// `invalid-query`, `type-mismatch`, `denied` or `read-only`; `limit-exceeded` for a query that
-    /// is too large to compile; `busy` and `timeout` where that takes too long.
+    /// is too large to compile; `busy` or `timeout` if that takes too long.
     fn compile<'a>(
         &'a self,
         query: &'a Query,
@@ -40,29 +41,29 @@ pub trait Catalog: Send + Sync {
         claimant: Option<&'a Claimant>,
     ) -> BoxFuture<'a, Result<Plan, Error>>;
 
-    /// The statements that create the tables that a database lacks, in order. `found` is what those
-    /// statements of [`introspection`](Self::introspection) return that come before the first that
-    /// is not a `SELECT`.
+    /// The statements that create missing tables, in order. `found` is what those statements of
+    /// [`introspection`](Self::introspection) return that come before the first one that is not a
+    /// `SELECT`.
     ///
     /// # Errors
     ///
     /// `invalid-schema`, if two models have the same table on that database; `invalid-query`, if
-    /// `found` is not what these statements return.
+    /// `found` is not a result of these statements.
     fn create_tables(
         &self,
         dialect: Dialect,
         found: &[String],
     ) -> Result<Vec<MigrationStep>, Error>;
 
-    /// The statements that ask a database what it has where the models have their tables.
+    /// The statements that read the existing tables of the models from a database.
     ///
     /// # Errors
     ///
     /// `invalid-schema`, as [`create_tables`](Self::create_tables).
     fn introspection(&self, dialect: Dialect) -> Result<Vec<String>, Error>;
 
-    /// The statements that make of what those of [`introspection`](Self::introspection) found what
-    /// the models say, in order.
+    /// The statements that migrate what [`introspection`](Self::introspection) found to the models,
+    /// in order.
     ///
     /// # Errors
     ///

@@ -1,20 +1,20 @@
-//! What is looked at in the bytes of a plugin before it is compiled, which takes most of the time
-//! and the memory of a load.
+//! Checks of a plugin's bytes before it is compiled, which takes most of the time and memory of a
+//! load.
 
 use ferro_wit::types::{Error, ErrorKind};
 use wasmparser::{BinaryReaderError, CompositeInnerType, FunctionBody, Parser, Payload};
 
-/// The most bytes of one function. So many take the compiler seconds, and some hundred MiB.
+/// Maximum bytes of one function. Compiling that takes seconds, and some hundred MiB.
 const FUNCTION_BYTES: u64 = 1024 * 1024;
-/// The most that the bytes of one function come to, times its parameters and locals: wherever paths of
-/// a function meet, the compiler looks at all of them. It is twenty times that of the largest
-/// function of Ferro's core, and takes some seconds.
+/// Maximum of a function's bytes times its parameters and locals: wherever control paths meet, the
+/// compiler visits all variables. It is twenty times the value of the largest function in Ferro's
+/// core, and takes some seconds.
 const FUNCTION_WORK: u64 = 1 << 27;
-/// The most of that in all functions together.
+/// Maximum of that product, summed over all functions.
 const WORK: u64 = 1 << 30;
 
-/// Refuses what is not a component in binary form, what is larger than `limit` bytes, and what would
-/// take the compiler longer than its size says.
+/// Rejects what is not a binary component, is larger than `limit` bytes, or would take
+/// disproportionately long to compile.
 ///
 /// # Errors
 ///
@@ -66,12 +66,12 @@ fn is_text(bytes: &[u8]) -> bool {
     text.starts_with(b"(") || text.starts_with(b";;")
 }
 
-/// What is wrong with the sizes of the functions of a component's modules.
+/// The fault in the sizes of functions in a component's modules, if any.
 fn fault_of_code(bytes: &[u8]) -> Result<Option<String>, BinaryReaderError> {
     let (mut module, mut work) = (Module::default(), 0_u64);
     for payload in Parser::new(0).parse_all(bytes) {
         match payload? {
-            // Modules lie in components, but in no other module.
+            // Modules are nested in components, but not in other modules.
             Payload::Version { .. } => module = Module::default(),
             Payload::TypeSection(groups) => {
                 for group in groups {
@@ -116,21 +116,21 @@ fn fault_of_code(bytes: &[u8]) -> Result<Option<String>, BinaryReaderError> {
     Ok(None)
 }
 
-/// A core module, as far as it was read.
+/// A core module, as read so far.
 #[derive(Default)]
 struct Module {
-    /// How many parameters functions of each type have.
+    /// The number of parameters of each function type.
     parameters: Vec<u64>,
     /// The types of its functions.
     types: Vec<u32>,
-    /// How many functions were read.
+    /// The number of functions read so far.
     read: usize,
 }
 
 impl Module {
     /// The number of parameters and locals of the next function.
     fn next(&mut self, body: &FunctionBody<'_>) -> Result<u64, BinaryReaderError> {
-        // One without a type is not valid, and not compiled.
+        // A function without a type is invalid, and not compiled.
         let ty = self.types.get(self.read).and_then(|it| self.parameters.get(*it as usize));
         self.read += 1;
         let mut locals = ty.copied().unwrap_or_default();

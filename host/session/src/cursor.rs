@@ -1,4 +1,4 @@
-//! Cursors: rows on their way to a caller, counted.
+//! Cursors: reading rows, counted against the limits of the call.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,37 +14,37 @@ use crate::limits::{Limits, Wait};
 use crate::row_reservation::RowReservation;
 use crate::tenants::ConnectionPermit;
 
-/// Rows on their way, counted against the limits of the call.
+/// A cursor over rows, which counts them against the limits of the call.
 ///
-/// An error ends the result: its connection is given back at once, and every further call answers
-/// with the same error.
+/// An error ends the result: its connection is released at once, and every further call returns the
+/// same error.
 ///
 /// # Cancel safety
 ///
-/// No row is lost when a future of [`Cursor::next`] is dropped: the next call goes on where it was.
-/// Where that future was committing a write, it answers with `outcome-unknown`.
+/// No row is lost if a future of [`Cursor::next`] is dropped: the next call continues from there.
+/// If that future was committing a write, the next call returns `outcome-unknown`.
 pub struct Cursor {
     rows: Rows,
     granted: Arc<Granted>,
-    /// Until the rows are read, or reading them fails.
+    /// Held until the rows are read, or reading fails.
     guard: Option<CursorGuard>,
-    /// Of a write with `returning`, until the rows that it has written are read.
+    /// For a write with `returning`, held until its rows are read.
     reservation: Option<RowReservation>,
-    /// Bytes of rows at hand that were counted when they were read, and are not read from here yet.
+    /// Bytes of buffered rows that are counted already, but not yet read from here.
     counted: u64,
-    /// How much of its time the statement has used.
+    /// How much of its time limit the statement has used.
     elapsed: Duration,
     transaction_end: Option<Instant>,
     _slot: Slot,
 }
 
-/// What ends with the rows.
+/// What is released after the last row.
 #[derive(Default)]
 pub(crate) struct CursorGuard {
-    /// That of the transaction, if there is one: it is committed with the last row, and rolled back
-    /// before.
+    /// The implicit transaction, if there is one: committed after the last row, otherwise rolled
+    /// back.
     pub(crate) transaction: Option<Transaction>,
-    /// That of the tenant for the connection; given back after the transaction.
+    /// The tenant's permit for the connection; released after the transaction.
     pub(crate) permit: Option<Arc<ConnectionPermit>>,
 }
 
@@ -68,7 +68,7 @@ impl Rows {
         }
     }
 
-    /// The same rows, of which none can be read.
+    /// The same cursor, failed.
     fn failed(&self, error: Error) -> Self {
         let (columns, attached) = (self.columns().to_vec(), self.attached().cloned());
         Self::Failed { columns, attached, error }
@@ -76,7 +76,8 @@ impl Rows {
 }
 
 impl Cursor {
-    /// Rows that are read already count at once: a caller may never ask for them, and keep them.
+    /// Rows that are buffered already count at once: a caller may hold them without ever reading
+    /// them.
     pub(crate) fn new(
         granted: Arc<Granted>,
         rows: ferro_driver::Cursor,
@@ -101,32 +102,33 @@ impl Cursor {
         })
     }
 
-    /// The columns of the present result set, also where it has no rows.
+    /// The columns of the current result set, also if it has no rows.
     #[must_use]
     pub fn columns(&self) -> &[ColumnInfo] {
         self.rows.columns()
     }
 
-    /// How the rows of the present result set find their parents; none for the query's own rows.
+    /// How the rows of the current result set are linked to their parents; `None` for the query's
+    /// own rows.
     #[must_use]
     pub fn attached(&self) -> Option<&Attachment> {
         self.rows.attached()
     }
 
-    /// Up to `max_rows` further rows; none at the end.
+    /// Reads up to `max_rows` further rows; `None` at the end.
     ///
     /// # Errors
     ///
-    /// `limit-exceeded`, where the rows or bytes of the call pass their limit, `timeout`, and what
-    /// goes wrong in the database.
+    /// `limit-exceeded` if the rows or bytes of the call exceed their limit, `timeout`, and errors
+    /// of the database.
     pub async fn next(&mut self, max_rows: u32) -> Result<Option<Batch>, Error> {
         let outcome = self.read(max_rows).await;
         self.keep_failure(outcome)
     }
 
-    /// Go to the next result set; false after the last. It has the relations of the rows that were
-    /// read: of the present result set, those that were not read are left out. Each result set
-    /// counts as a statement of its own.
+    /// Advances to the next result set; false after the last. It has the related rows of the rows
+    /// that were read: unread rows of the current result set are skipped. Each result set counts as
+    /// a statement.
     ///
     /// # Errors
     ///
@@ -134,7 +136,8 @@ impl Cursor {
     ///
     /// # Cancel safety
     ///
-    /// A cursor whose future was dropped halfway has no further rows: it answers with `cancelled`.
+    /// If the future is dropped before it ends, the cursor has no further rows, and returns
+    /// `cancelled`.
     pub async fn next_result(&mut self) -> Result<bool, Error> {
         let outcome = self.advance().await;
         self.keep_failure(outcome)
@@ -167,7 +170,7 @@ impl Cursor {
         let is_last = batch.is_none() && !rows.has_next_result();
         if let Some(mut reservation) = self.reservation.take_if(|_| is_read) {
             match self.columns().is_empty() {
-                // Nothing tells how many there were.
+                // Their number is unknown.
                 true if reservation.may_pass_limit() => return Err(Limits::rows_uncounted()),
                 true => {}
                 false => reservation.settle(),
@@ -179,15 +182,16 @@ impl Cursor {
         Ok(batch)
     }
 
-    /// All rows are read.
+    /// Ends after all rows were read.
     async fn end(&mut self) -> Result<(), Error> {
         let Some(CursorGuard { transaction, permit }) = self.guard.take() else { return Ok(()) };
         if let Some(transaction) = transaction {
-            // Whoever stops waiting and asks again must not take the end of the rows for a commit.
+            // A caller that stops waiting and calls again must not mistake the end of rows for a
+            // commit.
             let unknown = "the commit was not waited for, and may or may not have happened";
             let failed = self.rows.failed(Error::new(ErrorKind::OutcomeUnknown, unknown));
             let rows = std::mem::replace(&mut self.rows, failed);
-            // Boxed, as it is rare and every read would have room for it.
+            // Boxed, as it is rare, and every read would reserve space for it.
             let commit = Box::pin(transaction.commit());
             let committed = self.granted.wait(Wait::Commit, Duration::ZERO, None, commit).await;
             self.rows = rows;
@@ -218,7 +222,7 @@ impl Cursor {
         Ok(more)
     }
 
-    /// After an error nothing more is read, so nothing more is held.
+    /// After an error, nothing more is read, so everything is released.
     fn keep_failure<T>(&mut self, outcome: Result<T, Error>) -> Result<T, Error> {
         if let (Err(error), Rows::Open(_)) = (&outcome, &self.rows) {
             self.rows = self.rows.failed(error.clone());

@@ -1,13 +1,13 @@
-//! What a plugin may learn of a failure: its kind and code, and a message in Ferro's own words.
+//! Errors as reported to plugins: kind, code, and a message in Ferro's own words.
 
 use ferro_wit::schema::{Model, Schema};
 use ferro_wit::types::{Error, ErrorKind};
 
 use crate::policy::Policy;
 
-/// The error of the driver or the server as a plugin gets it. A server's message may carry values
-/// of rows, names outside the scope, hosts and roles, so none of its text is kept; constraint, table
-/// and column are, if they are in the scope.
+/// An error of the driver or the server, as reported to a plugin. A server's message may contain
+/// values of rows, names outside the scope, hosts and roles, so its text is dropped; constraint,
+/// table and column are kept if they are in the scope.
 pub(crate) fn for_plugin(error: &Error, policy: &Policy, schema: &Schema) -> Error {
     let is_subject = |model: &&Model| match (&error.table, &error.constraint) {
         (Some(table), _) => is_table(model, table),
@@ -34,8 +34,8 @@ pub(crate) fn for_plugin(error: &Error, policy: &Policy, schema: &Schema) -> Err
     }
 }
 
-/// The driver found fault with what the caller passed, before anything was sent: its message is
-/// Ferro's, and about nothing but the caller's own statement and parameters.
+/// Whether the driver rejected the caller's input before sending anything: the message is Ferro's,
+/// and only about the caller's own statement and parameters.
 fn is_about_the_call(error: &Error) -> bool {
     let kinds = [
         ErrorKind::Denied,
@@ -47,8 +47,8 @@ fn is_about_the_call(error: &Error) -> bool {
     !error.is_from_database() && error.table.is_none() && kinds.contains(&error.kind)
 }
 
-/// The driver cannot read a value of a column in the scope: its message is Ferro's, and tells of a row
-/// of the caller's what the caller reads.
+/// Whether the driver could not read a value of a column in the scope: the message is Ferro's, and
+/// only about a row that the caller can read.
 fn is_about_a_value(error: &Error, visible_column: Option<&str>) -> bool {
     error.kind == ErrorKind::DecodeFailed && !error.is_from_database() && visible_column.is_some()
 }
@@ -58,8 +58,8 @@ fn is_table(model: &Model, table: &str) -> bool {
     full == table || full.rsplit_once('.').is_some_and(|(_, name)| name == table)
 }
 
-/// Whether a check is one of a model's, by the name that the model or the core gave it: of a failed
-/// check, SQLite names nothing else.
+/// Whether a check belongs to a model, by the name from the model or the core, which is all that
+/// SQLite reports about a failed check.
 fn has_check(model: &Model, constraint: &str) -> bool {
     let named = |parts: &[&str]| constraint == parts.join("_");
     let table = model.full_table_name();
@@ -68,7 +68,7 @@ fn has_check(model: &Model, constraint: &str) -> bool {
         || model.fields.iter().any(|field| named(&[&table, field.column_name(), "check"]))
 }
 
-/// Whether all of some columns, `a` or `a, b`, are in the scope.
+/// Whether all columns of a list, `a` or `a, b`, are in the scope.
 fn sees_columns(policy: &Policy, model: &Model, columns: &str) -> bool {
     columns.split(", ").all(|column| {
         let mut fields = model.fields.iter();
@@ -76,8 +76,8 @@ fn sees_columns(policy: &Policy, model: &Model, columns: &str) -> bool {
     })
 }
 
-/// Whether the name of a constraint may tell of a column outside the scope: names of constraints
-/// are usually made of the names of their columns.
+/// Whether the name of a constraint may reveal a column outside the scope: such names usually
+/// contain those of the columns.
 fn names_hidden(policy: &Policy, model: &Model, constraint: &str) -> bool {
     let constraint = constraint.to_lowercase();
     let mut hidden = model.fields.iter().filter(|field| !policy.sees_field(model, field));

@@ -1,11 +1,11 @@
-//! A semaphore whose permits tenants share fairly: for the connections of a pool, for a host's
-//! guests and compilers, for a tenant's own calls.
+//! A semaphore whose permits tenants share fairly: for the connections of a pool, a host's guests
+//! and compilers, and a tenant's own calls.
 //!
-//! A tenant gets another permit only while more are free than it has. So one that is alone gets
-//! half of them, the next one half of the rest, and the last permit is for a tenant that has none:
-//! whatever `k` tenants do, of `2^k` permits one is free. A permit that is released goes to the
-//! first in the queue who may have it, so that tenants who have many wait, and not those who have
-//! none.
+//! A tenant gets another permit only while more are free than it has. So a single tenant gets half
+//! of them, the next one half of the rest, and the last permit is for a tenant that has none:
+//! whatever `k` tenants do, one of `2^k` permits stays free. A released permit goes to the first
+//! claimant in the queue that may have it, so that tenants with many permits wait rather than those
+//! with none.
 
 use std::collections::BTreeMap;
 use std::mem::forget;
@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// Some permits. A claimant gets another one only while more are free than it has. Clones share
-/// them.
+/// A semaphore. A claimant gets another permit only while more are free than it has. Clones share
+/// the permits.
 #[derive(Debug, Clone)]
 pub struct FairSemaphore {
     size: u32,
@@ -26,9 +26,9 @@ pub struct FairSemaphore {
 #[derive(Debug)]
 struct State {
     free: u32,
-    /// In the order in which they came. None of them may have what is free.
+    /// In the order of arrival. None of them may have the free permits.
     queue: BTreeMap<u64, Waiter>,
-    /// The number of the next one.
+    /// The number of the next waiter.
     next: u64,
 }
 
@@ -39,7 +39,7 @@ struct Waiter {
     granted: oneshot::Sender<()>,
 }
 
-/// Somebody who shares permits with others, and how many of them it holds. That changes only under
+/// A party that shares permits with others, and how many it holds. The number changes only under
 /// the lock of the semaphore.
 #[derive(Debug, Clone, Default)]
 pub struct Claimant(Arc<AtomicU32>);
@@ -55,15 +55,15 @@ impl Claimant {
     }
 }
 
-/// A permit; released when it is dropped.
+/// A permit; released on drop.
 #[derive(Debug)]
 pub struct FairPermit {
     semaphore: FairSemaphore,
     claimant: Claimant,
 }
 
-/// A number in the queue. Who is not in the queue any more has a permit: it needs no other sign,
-/// and one that goes leaves nothing behind.
+/// A place in the queue. A waiter that is no longer in the queue has a permit: no other signal is
+/// needed, and a waiter that leaves cleans up.
 struct Ticket<'a> {
     semaphore: &'a FairSemaphore,
     claimant: &'a Claimant,
@@ -71,7 +71,7 @@ struct Ticket<'a> {
 }
 
 impl FairSemaphore {
-    /// With so many permits, all of them free.
+    /// Creates a semaphore with this many permits, all free.
     #[must_use]
     pub fn new(size: u32) -> Self {
         let state = State { free: size, queue: BTreeMap::new(), next: 0 };
@@ -82,7 +82,7 @@ impl FairSemaphore {
         self.size
     }
 
-    /// How many permits are held.
+    /// The number of held permits.
     #[must_use]
     pub fn held(&self) -> u32 {
         self.size - self.state.lock().free
@@ -97,18 +97,18 @@ impl FairSemaphore {
         Arc::strong_count(&self.state) > 1
     }
 
-    /// The most permits that one claimant can hold.
+    /// The maximum number of permits that one claimant can hold.
     pub(crate) fn max_share(&self) -> u32 {
         self.size.div_ceil(2)
     }
 
-    /// One more permit, if it is free for a claimant who may hold up to `max`.
+    /// Acquires a permit for a claimant that may hold up to `max`, if one is free for it.
     pub(crate) fn try_acquire(&self, claimant: &Claimant, max: u32) -> Option<FairPermit> {
         let granted = self.state.lock().grant(claimant, max);
         granted.then(|| self.permit(claimant))
     }
 
-    /// One more permit, as soon as it is free for a claimant who may hold up to `max`.
+    /// Waits for a permit for a claimant that may hold up to `max`.
     pub async fn acquire(&self, claimant: &Claimant, max: u32) -> FairPermit {
         let (granted, permit) = oneshot::channel();
         let ticket = {
@@ -121,24 +121,24 @@ impl FairSemaphore {
             state.queue.insert(number, Waiter { claimant: claimant.clone(), max, granted });
             Ticket { semaphore: self, claimant, number }
         };
-        // Whoever takes it out of the queue says so.
+        // Whoever removes it from the queue notifies it.
         drop(permit.await);
         forget(ticket);
         self.permit(claimant)
     }
 
-    /// A permit that was granted to a claimant.
+    /// The permit that was granted to a claimant.
     fn permit(&self, claimant: &Claimant) -> FairPermit {
         FairPermit { semaphore: self.clone(), claimant: claimant.clone() }
     }
 
-    /// Takes a permit back, and grants what others may have now.
+    /// Releases a permit, and grants those that others may have now.
     fn release(&self, claimant: &Claimant) {
         let mut granted = Vec::new();
         let mut state = self.state.lock();
         state.free += 1;
         claimant.0.fetch_sub(1, Ordering::Relaxed);
-        // Who may not have one now may not when fewer are free.
+        // A claimant that may not have one now may not when fewer are free.
         let mut from = 0;
         while let Some(number) = state.first(from)
             && let Some(waiter) = state.queue.remove(&number)
@@ -149,7 +149,7 @@ impl FairSemaphore {
         }
         drop(state);
         for waiter in granted {
-            // Wakes it, so not under the lock.
+            // This wakes it, so not under the lock.
             let _ = waiter.send(());
         }
     }
@@ -160,7 +160,7 @@ impl State {
         claimant.held() < max.min(self.free)
     }
 
-    /// Counts one more permit of a claimant who may hold up to `max`.
+    /// Counts one more permit of a claimant that may hold up to `max`.
     fn grant(&mut self, claimant: &Claimant, max: u32) -> bool {
         let granted = self.has_for(claimant, max);
         if granted {
@@ -170,7 +170,7 @@ impl State {
         granted
     }
 
-    /// The first in the queue, from a number on, who may have a permit.
+    /// The first waiter in the queue, starting at a number, that may have a permit.
     fn first(&self, from: u64) -> Option<u64> {
         if self.free == 0 {
             return None;

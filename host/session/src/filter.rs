@@ -1,5 +1,5 @@
-//! Forced filters: the values that keep tenants apart, as the operator gives them and as their
-//! columns need them.
+//! Forced filters: the values that separate tenants, as configured, and converted for their
+//! columns.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,16 @@ use uuid::Uuid;
 
 use crate::strict_map::StrictMap;
 
-/// A condition on every row that a tenant sees or leaves behind.
+/// A condition on every row that a tenant reads or leaves after a write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filter {
-    /// The column, as the database names it.
+    /// The column, by its database name.
     pub column: String,
     /// How the column compares with the value.
     pub test: Comparison,
-    /// The value. An array means any of its values, or with `not-equal` none of them; other
-    /// comparisons take no array. A text is never a decimal: a model that said so of a column of
-    /// texts would have `7` mean `07` too. Whole numbers may be.
+    /// The value. An array means any of its values or, with `not-equal`, none of them; other
+    /// comparisons do not accept arrays. A text is never converted to a decimal: a model that
+    /// declares a text column as decimal would match `07` with `7`. Whole numbers are converted.
     pub value: Value,
 }
 
@@ -29,8 +29,8 @@ impl Filter {
         matches!(self.value, Value::Array(_))
     }
 
-    /// The value in the type of its column. A value that is missing, null or empty is a fault: it
-    /// must never come to mean "no filter".
+    /// The value in the type of its column. A missing, null or empty value is a fault: it must
+    /// never mean "no filter".
     pub(crate) fn value_for(&self, kind: &ColumnType, enums: &[EnumType]) -> Result<Value, String> {
         let column = &self.column;
         let by_equality = matches!(self.test, Comparison::Equal | Comparison::NotEqual);
@@ -59,7 +59,7 @@ fn of(column: &str, fault: &str) -> String {
     format!("the filter on column `{column}`: {fault}")
 }
 
-/// The value as a column of a type stores it; a fault if that is not the same value.
+/// The value as stored in a column of a type; a fault if the value would change.
 fn convert(value: &Value, kind: &ColumnType, enums: &[EnumType]) -> Result<Value, String> {
     let empty = match value {
         Value::Null => true,
@@ -96,7 +96,7 @@ fn convert(value: &Value, kind: &ColumnType, enums: &[EnumType]) -> Result<Value
     converted.ok_or_else(|| "its value is not one that the column can have".into())
 }
 
-/// Values of one kind as an array; a fault if one is null or of another kind than the first.
+/// Values of one kind as an array; a fault if one is null or differs in kind from the first.
 fn array(values: Vec<Value>) -> Result<Value, String> {
     let kind = values.first().and_then(Value::kind).unwrap_or(ScalarType::Text);
     let mut items = Scalars::with_kind(kind);
@@ -109,7 +109,7 @@ fn array(values: Vec<Value>) -> Result<Value, String> {
     Ok(Value::Array(items))
 }
 
-/// Filters as a file has them: `{column: value, column: [values], column: {comparison: value}}`.
+/// Reads filters from a file: `{column: value, column: [values], column: {comparison: value}}`.
 pub(crate) fn read_filters<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Filter>, D::Error> {
     let mut filters = Vec::new();
     let StrictMap(conditions) = StrictMap::<Condition>::deserialize(from)?;
@@ -129,8 +129,9 @@ pub(crate) fn read_filters<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Fil
     Ok(filters)
 }
 
-/// Filters as [`read_filters`] reads them. What a file cannot say is an error: a value of a type that
-/// it has not, and two filters that compare a column in the same way.
+/// Writes filters in the form that [`read_filters`] reads. Filters that a file cannot express are
+/// an error: with a value of a type that it lacks, or two filters with the same comparison on one
+/// column.
 pub(crate) fn write_filters<S: Serializer>(filters: &[Filter], to: S) -> Result<S::Ok, S::Error> {
     let mut columns = BTreeMap::<&str, BTreeMap<Comparison, Operand>>::new();
     for Filter { column, test, value } in filters {
@@ -180,7 +181,7 @@ impl Operand {
             Value::Integer(it) => Some(Self::Integer(*it)),
             Value::Float(it) if it.is_finite() => Some(Self::Float(*it)),
             Value::Text(it) => Some(Self::Text(it.clone())),
-            // Its column makes the same value of it again.
+            // Its column converts it back to the same value.
             Value::Uuid((high, low)) => {
                 Some(Self::Text(Uuid::from_u64_pair(*high, *low).to_string()))
             }

@@ -1,4 +1,4 @@
-//! The gate: the one place where a session is acquired, and where its grant is checked.
+//! The gate: the only place where a session is opened and its grant is checked.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::tenant::Tenant;
 use crate::tenants::Admission;
 use crate::usage::Usage;
 
-/// What one call may do: the databases that it may open, and the counters of what it uses.
+/// The rights of one call: the databases that it may open, and the counters of its usage.
 ///
-/// Make a new one for each call of a plugin. Clones share rights and counters. An application's own
-/// code has one trusted gate for all of its work.
+/// Create a new gate for each plugin call. Clones share rights and counters. An application's own
+/// code uses one trusted gate for all of its work.
 #[derive(Clone)]
 pub struct Gate {
     call: Arc<Call>,
@@ -26,29 +26,29 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate for an application's own code: every database, every row, SQL text, no limits, and
-    /// errors in full.
+    /// A gate for an application's own code: all databases, all rows, SQL text, no limits, and full
+    /// errors.
     #[must_use]
     pub fn trusted(databases: Databases, models: Arc<Models>) -> Self {
         Self { call: Arc::new(Call::new(databases, None, true, None)), models }
     }
 
-    /// A gate for an application's own code that works for a tenant: the grants and forced filters
-    /// of the tenant, but none of its limits, and errors in full. For applications that serve many
-    /// tenants themselves.
+    /// A gate for an application's own code on behalf of a tenant: with the tenant's grants and
+    /// forced filters, but without its limits, and with full errors. For applications that serve
+    /// many tenants themselves.
     #[must_use]
     pub fn scoped(databases: Databases, models: Arc<Models>, tenant: Arc<Tenant>) -> Self {
         Self { call: Arc::new(Call::new(databases, Some(tenant), true, None)), models }
     }
 
-    /// A gate for one call of a tenant, which shares nothing with its other calls.
+    /// A gate for one call of a tenant, which shares no limits with the tenant's other calls.
     #[must_use]
     pub fn new(databases: Databases, models: Arc<Models>, tenant: Arc<Tenant>) -> Self {
         Self { call: Arc::new(Call::new(databases, Some(tenant), false, None)), models }
     }
 
-    /// A gate for one call of a tenant, which shares connections with its other calls. Another call
-    /// may have its admission when the gate and its sessions are gone.
+    /// A gate for one call of a tenant, which shares connections with the tenant's other calls. Its
+    /// admission is released when the gate and its sessions are dropped.
     #[must_use]
     pub fn admitted(
         databases: Databases,
@@ -60,12 +60,12 @@ impl Gate {
         Self { call: Arc::new(Call::new(databases, Some(tenant), false, admission)), models }
     }
 
-    /// A session with the database with a label. It takes no connection yet.
+    /// Opens a session on the database with a label. It does not acquire a connection yet.
     ///
     /// # Errors
     ///
-    /// `limit-exceeded`, if too many sessions are open. For a tenant: `denied`, whether the label is
-    /// unknown or not granted; `invalid-configuration`, if the grant does not fit the models, which
+    /// `limit-exceeded` if too many sessions are open. For a tenant: `denied` if the label is
+    /// unknown or not granted; `invalid-configuration` if the grant does not fit the models, which
     /// the operator's log explains. For a trusted gate: `not-found`.
     pub fn open(&self, label: &str) -> Result<Session, Error> {
         let slot = Slot::take(&self.call, SlotKind::Session)?;
@@ -74,7 +74,7 @@ impl Gate {
             Some(tenant) => {
                 let grant = tenant.grants.get(label).ok_or_else(denied)?;
                 let database = self.call.databases.get(Some(label)).map_err(|error| {
-                    // The grant is the operator's, and so is what it names.
+                    // The operator owns the grant, and the names in it.
                     let kind = ErrorKind::InvalidConfiguration;
                     self.call.log(label, &Error { kind, ..error });
                     denied()
@@ -102,11 +102,11 @@ impl Gate {
         Ok(Session::new(granted, database, slot))
     }
 
-    /// A session with the default database.
+    /// Opens a session on the default database.
     ///
     /// # Errors
     ///
-    /// Those of [`Gate::open`].
+    /// As [`Gate::open`].
     pub fn open_default(&self) -> Result<Session, Error> {
         match (self.call.databases.default_label(), &self.call.tenant) {
             (Some(label), _) => self.open(&label),
@@ -117,7 +117,7 @@ impl Gate {
         }
     }
 
-    /// What the call has used so far.
+    /// The usage of the call so far.
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.call.usage()
@@ -134,7 +134,7 @@ impl std::fmt::Debug for Gate {
     }
 }
 
-/// What a session may do, where its models are other ones from here on.
+/// The rights of a session after its models have been replaced.
 pub(crate) fn renewed(granted: &Granted, models: Arc<Models>) -> Result<Granted, Error> {
     let label = granted.label.clone();
     let policy = match &granted.call.tenant {
@@ -148,7 +148,7 @@ pub(crate) fn renewed(granted: &Granted, models: Arc<Models>) -> Result<Granted,
     Ok(Granted { call, label, models, policy, connections })
 }
 
-/// What a grant allows on some models.
+/// The rights of a grant on some models.
 fn fitted(call: &Call, grant: &Grant, label: &str, models: &Models) -> Result<Policy, Error> {
     Policy::new(grant, models.schema()).map_err(|error| {
         call.log(label, &error);
@@ -156,11 +156,12 @@ fn fitted(call: &Call, grant: &Grant, label: &str, models: &Models) -> Result<Po
     })
 }
 
-/// The fence, with the time that a transaction has, and a statement in it. PostgreSQL is told with the
-/// `BEGIN`, so that it holds where nobody is left to close the connection: the host died, or the network.
+/// The fence, with the time limits of a transaction and its statements. They are sent to PostgreSQL
+/// with the `BEGIN`, so that they apply even if the host or the network fails and nothing closes
+/// the connection.
 ///
-/// A statement has as long as the whole call, since a reader that takes its time counts there, but
-/// not here.
+/// A statement has the time of the whole call, since on the server the time of a slow reader
+/// counts, but not here.
 fn timed(fence: Fence, limits: &Limits) -> Fence {
     Fence {
         statement_timeout: Some(limits.deadline.max(limits.statement_timeout)),
@@ -169,7 +170,7 @@ fn timed(fence: Fence, limits: &Limits) -> Fence {
     }
 }
 
-/// The label is not repeated, so that two labels get the same answer to the letter.
+/// The message omits the label, so that it is identical for all labels.
 fn denied() -> Error {
     Error::new(ErrorKind::Denied, "no database with this label is granted")
 }

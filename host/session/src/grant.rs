@@ -1,4 +1,4 @@
-//! Grants: what a tenant may do in one database, in the database's own names.
+//! Grants: the rights of a tenant in one database, by database names.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,48 +13,49 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::filter::{Filter, read_filters, write_filters};
 use crate::strict_map;
 
-/// What a tenant may do in one database. By default: read every table of the plugin's models.
+/// The rights of a tenant in one database. By default, it may read every table of the plugin's
+/// models.
 ///
-/// Tables and columns are named as the *database* names them, since a plugin's models are the
-/// plugin's own: if a grant named models, a plugin could give the name to another table. A table in
-/// a schema of PostgreSQL is `schema.table`. A name with capitals, `BlogPost`, is that of the table
-/// `blog_post` too, which such a model has if it names none.
+/// Tables and columns are given by their *database* names, since a plugin defines its own models:
+/// if a grant named models, a plugin could use the name for another table. A table in a PostgreSQL
+/// schema is `schema.table`. A name with capitals, `BlogPost`, also means the table `blog_post`,
+/// the default table of such a model.
 #[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Grant {
-    /// Whether anything may be changed.
+    /// Whether writes are allowed.
     pub access: Access,
-    /// The tables that exist for the tenant; what is not named here cannot be named in a query.
-    /// None: every table that the plugin has a model of, without filters. Leave it out only for a
-    /// database that is the tenant's alone.
+    /// The tables that exist for the tenant; queries cannot refer to others. `None` means all
+    /// tables of the plugin's models, without filters: use it only for a database that belongs to
+    /// the tenant alone.
     #[serde(
         deserialize_with = "strict_map::deserialize_optional",
         skip_serializing_if = "Option::is_none"
     )]
     pub tables: Option<BTreeMap<String, TableGrant>>,
-    /// Whether SQL text may be sent. **Filters do not apply to it.** In a file: `false`, `true` or
-    /// `"fenced"`, and `"unfenced"`.
+    /// Whether SQL text is allowed. **Filters do not apply to it.** In a file: `false`, `true` or
+    /// `"fenced"`, or `"unfenced"`.
     ///
-    /// On SQLite, fenced text is held to the grant's tables and columns by SQLite itself; a row may
-    /// be inserted only where all columns may be written. With filters it is refused.
+    /// On SQLite, SQLite itself restricts fenced text to the tables and columns of the grant; rows
+    /// can be inserted only if all columns may be written. With filters, fenced text is rejected.
     ///
-    /// On PostgreSQL, fenced text has the rights of the connection's user, so connect as a role that
-    /// may see no more than the tenant: one that is superuser, bypasses row-level security, owns
-    /// tables, or may take such a role is refused.
+    /// On PostgreSQL, fenced text has the rights of the connection's user, so connect as a role
+    /// that sees no more than the tenant may: a role that is superuser, bypasses row-level
+    /// security, owns tables, or can become such a role is rejected.
     ///
-    /// Unfenced text has all power of the connection. Grant it to plugins only that you trust as your
-    /// own code.
+    /// Unfenced text has all rights of the connection. Grant it only to plugins that you trust like
+    /// your own code.
     #[serde(deserialize_with = "raw_sql", serialize_with = "write_raw_sql")]
     #[serde(skip_serializing_if = "is_default")]
     pub raw_sql: RawSql,
-    /// On PostgreSQL, the role of every statement, reached by `SET LOCAL ROLE`. Where there is SQL
-    /// text, which could leave that again, the connection's user has to be this role.
+    /// On PostgreSQL, the role of every statement, set by `SET LOCAL ROLE`. With SQL text, which
+    /// could reset it, the connection's user must be this role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// On PostgreSQL, the schemas in which statements look for tables. Default: the connection's.
+    /// On PostgreSQL, the schemas in which statements look up tables; by default the connection's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub search_path: Vec<String>,
-    /// On PostgreSQL, settings around every statement, for policies of row-level security.
+    /// On PostgreSQL, settings for every statement, for row-level security policies.
     #[serde(
         deserialize_with = "strict_map::deserialize",
         skip_serializing_if = "BTreeMap::is_empty"
@@ -63,7 +64,7 @@ pub struct Grant {
 }
 
 impl fmt::Debug for Grant {
-    /// Without the values of settings, which may be secrets.
+    /// Omits the values of settings, which may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { access, tables, raw_sql, role, search_path, settings } = self;
         f.debug_struct("Grant")
@@ -77,27 +78,27 @@ impl fmt::Debug for Grant {
     }
 }
 
-/// Whether anything may be changed in a database.
+/// Whether writes are allowed in a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Access {
-    /// Queries are refused that would change anything, and transactions are read-only.
+    /// Writes are rejected, and transactions are read-only.
     #[default]
     ReadOnly,
-    /// What the tables' grants allow.
+    /// The table grants decide.
     ReadWrite,
 }
 
-/// What a tenant may do with one table. By default: read all columns of all rows.
+/// The rights of a tenant on one table. By default, it may read all columns of all rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct TableGrant {
-    /// The columns that may be read, filtered and ordered by. In a file: `"all"`, a list, or
-    /// `{ except = […] }`. Where some are hidden, PostgreSQL refuses a model that has a field
-    /// without a column: it could stand for the whole row.
+    /// The columns that may be read, and used in filters and orders. In a file: `"all"`, a list, or
+    /// `{ except = […] }`. If some are hidden, PostgreSQL rejects a model with a field that has no
+    /// column: it could refer to the whole row.
     #[serde(deserialize_with = "columns", skip_serializing_if = "is_all")]
     pub read: FieldSet,
-    /// The columns that may be given values, where rows may be inserted or updated.
+    /// The columns that inserts and updates may set, if they are allowed.
     #[serde(deserialize_with = "columns", skip_serializing_if = "is_all")]
     pub write: FieldSet,
     /// Whether rows may be inserted.
@@ -109,75 +110,75 @@ pub struct TableGrant {
     /// Whether rows may be deleted.
     #[serde(skip_serializing_if = "is_default")]
     pub delete: bool,
-    /// What every row satisfies that is read, changed or left behind. In a file: the column, and a
-    /// value (`tenant_id = 42`), a list of values, or comparisons (`{ less = 10 }`).
+    /// Conditions that every row satisfies that is read, written or left by a write. In a file: the
+    /// column, and a value (`tenant_id = 42`), a list of values, or comparisons (`{ less = 10 }`).
     #[serde(deserialize_with = "read_filters", serialize_with = "write_filters")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<Filter>,
 }
 
 impl Grant {
-    /// May read every table.
+    /// Allows reading every table.
     #[must_use]
     pub fn read_only() -> Self {
         Self::default()
     }
 
-    /// May read and change every table.
+    /// Allows reading and writing every table.
     #[must_use]
     pub fn read_write() -> Self {
         Self { access: Access::ReadWrite, ..Self::default() }
     }
 
-    /// The same, with a table. With the first one, all tables that are not named are gone.
+    /// Adds a table. After the first one, tables that are not added do not exist for the tenant.
     #[must_use]
     pub fn table(mut self, name: impl Into<String>, grant: TableGrant) -> Self {
         self.tables.get_or_insert_default().insert(name.into(), grant);
         self
     }
 
-    /// The same, with fenced SQL text; see [`Grant::raw_sql`] for what that means.
+    /// Allows fenced SQL text; see [`Grant::raw_sql`].
     #[must_use]
     pub fn with_raw_sql(mut self) -> Self {
         self.raw_sql = RawSql::Fenced;
         self
     }
 
-    /// The same, with SQL text that has all power of the connection; see [`Grant::raw_sql`].
+    /// Allows SQL text with all rights of the connection; see [`Grant::raw_sql`].
     #[must_use]
     pub fn with_unfenced_raw_sql(mut self) -> Self {
         self.raw_sql = RawSql::Unfenced;
         self
     }
 
-    /// The same, in a role of PostgreSQL.
+    /// Sets the PostgreSQL role.
     #[must_use]
     pub fn role(mut self, role: impl Into<String>) -> Self {
         self.role = Some(role.into());
         self
     }
 
-    /// The same, with one more schema in which PostgreSQL looks for tables.
+    /// Adds a schema in which PostgreSQL looks up tables.
     #[must_use]
     pub fn schema(mut self, name: impl Into<String>) -> Self {
         self.search_path.push(name.into());
         self
     }
 
-    /// The same, with a setting of PostgreSQL around every statement.
+    /// Adds a PostgreSQL setting for every statement.
     #[must_use]
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.insert(name.into(), value.into());
         self
     }
 
-    /// Whether SQL text may be sent, fenced or not.
+    /// Whether SQL text is allowed, fenced or not.
     #[must_use]
     pub fn has_raw_sql(&self) -> bool {
         self.raw_sql != RawSql::Denied
     }
 
-    /// What the database itself holds the tenant to.
+    /// The restrictions that the database itself enforces.
     pub(crate) fn fence(&self) -> Fence {
         Fence {
             read_only: self.access == Access::ReadOnly,
@@ -189,12 +190,12 @@ impl Grant {
         }
     }
 
-    /// The same for a kind of database. SQLite itself holds fenced SQL text to the tables and the
+    /// The fence for a kind of database. SQLite restricts fenced SQL text to the tables and the
     /// columns of the grant, as PostgreSQL does by the rights of the role.
     ///
     /// # Errors
     ///
-    /// `invalid-configuration`, if the grant has filters, which nothing holds text to.
+    /// `invalid-configuration` if the grant has filters, which cannot be enforced on text.
     pub(crate) fn fence_on(&self, dialect: Dialect) -> Result<Fence, Error> {
         let fence = self.fence();
         let is_held = dialect == Dialect::Sqlite && self.raw_sql == RawSql::Fenced;
@@ -214,7 +215,7 @@ impl Grant {
 }
 
 impl TableGrant {
-    /// What SQL text may do. SQLite does not tell which columns an insert gives values.
+    /// The rights of SQL text. SQLite does not report which columns an insert sets.
     fn rights(&self) -> TableRights {
         TableRights {
             read: self.read.clone(),
@@ -239,39 +240,39 @@ impl Default for TableGrant {
 }
 
 impl TableGrant {
-    /// May read all columns.
+    /// Allows reading all columns.
     #[must_use]
     pub fn read_only() -> Self {
         Self::default()
     }
 
-    /// May read all columns, and insert, update and delete rows.
+    /// Allows reading all columns, and inserting, updating and deleting rows.
     #[must_use]
     pub fn read_write() -> Self {
         Self { insert: true, update: true, delete: true, ..Self::default() }
     }
 
-    /// The same, with other columns to read.
+    /// Sets the columns to read.
     #[must_use]
     pub fn read(mut self, columns: FieldSet) -> Self {
         self.read = columns;
         self
     }
 
-    /// The same, with other columns to write.
+    /// Sets the columns to write.
     #[must_use]
     pub fn write(mut self, columns: FieldSet) -> Self {
         self.write = columns;
         self
     }
 
-    /// The same, only for rows in which a column equals a value, or one of the values of an array.
+    /// Adds a filter: only rows in which a column equals a value, or one of the values of an array.
     #[must_use]
     pub fn filter(self, column: impl Into<String>, value: impl Into<Value>) -> Self {
         self.filter_by(column, Comparison::Equal, value)
     }
 
-    /// The same, only for rows in which a column compares so with a value.
+    /// Adds a filter: only rows in which a column satisfies a comparison with a value.
     #[must_use]
     pub fn filter_by(
         mut self,
@@ -284,7 +285,7 @@ impl TableGrant {
     }
 }
 
-/// `true` is fenced: what takes all power says so.
+/// `true` means fenced: full rights must be explicit.
 fn raw_sql<'de, D: Deserializer<'de>>(from: D) -> Result<RawSql, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -312,7 +313,7 @@ fn write_raw_sql<S: Serializer>(raw_sql: &RawSql, to: S) -> Result<S::Ok, S::Err
     }
 }
 
-/// What a file need not say.
+/// Whether a value is the default, which a file omits.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -321,7 +322,7 @@ fn is_all(columns: &FieldSet) -> bool {
     *columns == FieldSet::All
 }
 
-/// A set of columns; a plain list means only those.
+/// Reads a set of columns; a plain list means only those.
 fn columns<'de, D: Deserializer<'de>>(from: D) -> Result<FieldSet, D::Error> {
     #[derive(Deserialize)]
     #[serde(

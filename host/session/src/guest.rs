@@ -1,5 +1,5 @@
-//! The limits that the host of a guest keeps, whichever host that is: its deadline, and what it says
-//! where they are reached.
+//! Limits that the host of a guest enforces, in Rust and in Python: its deadline, and the errors of
+//! limits.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::limits::{exceeded, expired};
 
-/// When a call has to end, what it does in the host included.
+/// The deadline of a call, including its time in the host.
 ///
 /// ```
 /// use std::future::ready;
@@ -36,23 +36,23 @@ impl Deadline {
     #[must_use]
     pub fn after(limit: Duration) -> Self {
         let now = Instant::now();
-        // A limit that no clock reaches is none.
+        // A limit that no clock can reach is no limit.
         Self { at: now.checked_add(limit).unwrap_or_else(|| now + CENTURY), limit }
     }
 
-    /// Waits for something, but no longer than until the deadline. It comes pinned, as it is large:
-    /// moved, it would take its place anew in each future around it.
+    /// Waits for a future until the deadline. It is passed pinned, as it is large: moved, it would
+    /// be stored again in each enclosing future.
     ///
     /// # Errors
     ///
     /// `timeout`, if the deadline has passed.
     pub async fn bound<T>(self, work: impl Future<Output = T> + Unpin) -> Result<T, Error> {
-        // What is ready at once would pass else, however late.
+        // Otherwise a future that is ready at once would pass, however late.
         self.check()?;
         timeout_at(self.at, work).await.map_err(|_| self.exceeded())
     }
 
-    /// Whether there is time left.
+    /// Checks that there is time left.
     ///
     /// # Errors
     ///
@@ -77,29 +77,29 @@ impl Deadline {
 
 const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// A limit that a guest has reached, with its value where the host knows it then.
+/// A limit that a guest has reached, with its value if the host knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GuestLimit {
-    /// How long the call may take.
+    /// The time limit of the call.
     Deadline(Duration),
     /// Units of fuel.
     Fuel(u64),
-    /// Handles that are held at once.
+    /// Handles held at once.
     Handles(usize),
-    /// Bytes that are passed in one call of the host, or returned.
+    /// Bytes passed to one host call, or returned.
     HostCallBytes,
     /// Core instances.
     Instances,
     /// Bytes of all memories.
     Memory(u64),
-    /// Bytes of one query. It is the host's own: no tenant can have another.
+    /// Bytes of one query. The host sets it, for all tenants.
     Query(u64),
-    /// Bytes of the stack. It is the host's own: no tenant can have another.
+    /// Bytes of the stack. The host sets it, for all tenants.
     Stack(usize),
 }
 
 impl GuestLimit {
-    /// The error that a call ends in, or that the guest gets where it can go on.
+    /// The error that ends the call, or that the guest gets if it can continue.
     #[must_use]
     pub fn exceeded(self) -> Error {
         match self {

@@ -1,11 +1,11 @@
-//! What one caller may do with the databases of a host: with which rows and columns, with how much of
-//! them, and for how long.
+//! The rights and limits of a caller on the databases of a host: which rows and columns, how many,
+//! and for how long.
 //!
 //! A host gives each call of a tenant a [`Gate`]. It opens [`Session`]s on the databases that the
-//! tenant was granted, and queries go through them: within the tables, rows and columns of the
-//! [`Grant`], whatever they ask for, and within the [`Limits`]. Both hosts, in Rust and in Python, lend
-//! these sessions to guests, so that what a tenant is promised is kept in one place. An application
-//! that trusts itself has a gate without a tenant.
+//! tenant was granted. Their queries cannot exceed the tables, rows and columns of the [`Grant`],
+//! nor the [`Limits`]. Both hosts, in Rust and in Python, lend these sessions to guests, so that
+//! tenant isolation is implemented in one place. An application uses a gate without a tenant for
+//! its own code.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -52,10 +52,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A gate checks the grant where a session is opened. The [`Models`] have the plans of queries under
-//! its scope, which come from a [`Compiler`] and are kept in a [`PlanCache`]; the driver is given the
-//! values that the grant forces on a query, and what goes through a session and its [`Cursor`]s is
-//! counted.
+//! A gate checks the grant when a session is opened. The [`Models`] provide the plans of queries
+//! under its scope, which a [`Compiler`] compiles and a [`PlanCache`] stores. The driver gets the
+//! values that the grant forces on a query, and everything that passes through a session and its
+//! [`Cursor`]s is counted.
 
 #![forbid(unsafe_code)]
 

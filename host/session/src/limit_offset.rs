@@ -1,10 +1,10 @@
-//! Limits and offsets of queries, which are numbers of rows: SQLite takes a negative limit for
+//! Checks of limits and offsets, which must be numbers of rows: SQLite treats a negative limit as
 //! none, PostgreSQL a null.
 
 use ferro_wit::query::{Node, Query};
 use ferro_wit::types::{Error, ErrorKind, Value};
 
-/// Fails where a value that is passed as a limit or an offset is no number of rows.
+/// Fails if a value for a limit or an offset is not a number of rows.
 pub(crate) fn check(query: &Query, parameters: &[Value]) -> Result<(), Error> {
     let bounds = query.selects.iter().flat_map(|it| [it.limit, it.offset]).flatten();
     for bound in bounds {

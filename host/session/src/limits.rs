@@ -1,14 +1,14 @@
-//! How much one call may use, and the error that each limit ends in.
+//! The limits of a call, and their errors.
 
 use std::time::Duration;
 
 use ferro_wit::types::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
-/// How much one call of a tenant may use. Each limit ends in an error that names it and its value.
+/// The limits of one call of a tenant. Exceeding a limit is an error that names it and its value.
 ///
 /// In a file, names are in kebab-case, times in seconds (`statement-timeout = 1.5`) and sizes in
-/// bytes; what is not named keeps its default. There is no "0 means no limit": 0 allows nothing.
+/// bytes; omitted limits keep their defaults. 0 does not mean "no limit": it allows nothing.
 ///
 /// ```
 /// use ferro_session::Limits;
@@ -22,71 +22,74 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Limits {
-    /// Sessions that are open at once, transactions and savepoints included: 4, enough for a
-    /// transaction with two levels of savepoints. Past it: `limit-exceeded`.
+    /// Sessions open at once, including transactions and savepoints: 4, enough for a transaction
+    /// with two levels of savepoints. Past it: `limit-exceeded`.
     pub sessions: u32,
-    /// Cursors that are open at once: 16. Each may hold a connection. Past it: `limit-exceeded`.
+    /// Cursors open at once: 16. Each may hold a connection. Past it: `limit-exceeded`.
     pub cursors: u32,
-    /// Statements in a call, beginnings of transactions included: 1,000. A loop that sends one
-    /// statement for each row meets it; a batch or a join does not. Past it: `limit-exceeded`.
+    /// Statements in a call, including those that begin transactions: 1,000. A loop that sends one
+    /// statement per row reaches it; a batch or a join does not. Past it: `limit-exceeded`.
     pub statements: u64,
     /// Parameters of one statement: 32,000, which both databases can bind. Past it:
     /// `limit-exceeded`.
     pub parameters: u32,
-    /// Rows that a call may read: 100,000. One more is `limit-exceeded`, never a silent cut.
+    /// Rows that a call may read: 100,000. One more is `limit-exceeded`; results are never
+    /// truncated silently.
     pub rows: u64,
-    /// Rows that a call may write: 100,000. One more is `limit-exceeded`, and what wrote it is undone.
-    /// A statement outside a transaction gets one of its own where its rows are not known before.
+    /// Rows that a call may write: 100,000. One more is `limit-exceeded`, and its write is rolled
+    /// back. A statement outside a transaction gets an implicit one if its number of rows is not
+    /// known in advance.
     pub rows_written: u64,
     /// Bytes of values that a call may read: 64 MiB, as much as its memory. Past it:
     /// `limit-exceeded`.
     pub result_bytes: u64,
-    /// How long one statement may take, counted while somebody waits for it: 3 s. Past it:
-    /// `timeout`.
+    /// How long one statement may take, counting only time in which the caller waits for it: 3 s.
+    /// Past it: `timeout`.
     #[serde(with = "seconds")]
     pub statement_timeout: Duration,
-    /// How long a transaction may be open, and the rows of a write be read that has none: 10 s. Past
-    /// it: `timeout`, and it is rolled back at once, though its call may be busy with something else.
+    /// How long a transaction may be open, and how long reading the rows of a write outside one may
+    /// take: 10 s. Past it: `timeout`, and it is rolled back at once, even while its call does
+    /// something else.
     #[serde(with = "seconds")]
     pub transaction_timeout: Duration,
-    /// How long a call may wait for a connection, or for the lock that a transaction begins with:
-    /// 2 s, and as long again until it may run, and for an instance or the thread that it runs on.
-    /// Past it: `busy`.
+    /// How long a call may wait for a connection, or for the lock with which a transaction begins:
+    /// 2 s. The same time applies separately to waiting for admission, and for an instance or a
+    /// thread. Past it: `busy`.
     #[serde(with = "seconds")]
     pub acquire_timeout: Duration,
-    /// Connections of one pool that the calls of the tenant may hold together: by default half of the
-    /// pool, which is the most. Less than that where other tenants hold some: a tenant gets another one
-    /// only while more are free than it has. Past it: as when no connection is free.
+    /// Connections of one pool that the tenant's calls may hold together: by default half of the
+    /// pool, which is the maximum. It is less while other tenants hold some: a tenant gets another
+    /// one only while more are free than it has. Past it: as if no connection is free.
     pub connections: Option<u32>,
 
-    /// Calls of the tenant that run at once: 16. Those of others are not held up by more than these.
-    /// Kept by the host of the guest.
-    pub calls: u32,
-    /// Calls of the tenant that wait until they may run: 64. One more, and one that waits for
-    /// longer than `acquire-timeout`: `busy`. Kept by the host of the guest.
-    pub queued_calls: u32,
-    /// Wall-clock time of a whole call, calls of the host included: 5 s. Past it: `timeout`. Kept
+    /// Calls of the tenant that run at once: 16. Further calls do not delay other tenants. Enforced
     /// by the host of the guest.
+    pub calls: u32,
+    /// Calls of the tenant that wait for admission: 64. One more, or a wait longer than
+    /// `acquire-timeout`: `busy`. Enforced by the host of the guest.
+    pub queued_calls: u32,
+    /// Wall-clock time of a whole call, including host calls: 5 s. Past it: `timeout`. Enforced by
+    /// the host of the guest.
     #[serde(with = "seconds")]
     pub deadline: Duration,
-    /// Units of fuel that a call may use, about one for each instruction of the guest: the same call
-    /// uses as much each time. By default only the deadline counts, since metering makes guests
-    /// slower: the host has to be set up for it. Past it: `limit-exceeded`. Kept by the host of the
-    /// guest.
+    /// Units of fuel that a call may use, about one per instruction of the guest; the same call
+    /// always uses the same amount. By default there is no fuel limit, since metering makes guests
+    /// slower and must be enabled on the host. Past it: `limit-exceeded`. Enforced by the host of
+    /// the guest.
     pub fuel: Option<u64>,
-    /// Bytes of a guest's memories together: 64 MiB. Kept by the host of the guest.
+    /// Bytes of all memories of a guest together: 64 MiB. Enforced by the host of the guest.
     pub memory: u64,
-    /// Core instances in a guest: 64. Kept by the host of the guest.
+    /// Core instances in a guest: 64. Enforced by the host of the guest.
     pub instances: u32,
-    /// Handles that a guest may hold at once: 256. Kept by the host of the guest.
+    /// Handles that a guest may hold at once: 256. Enforced by the host of the guest.
     pub handles: u32,
-    /// Bytes that a guest may pass in one call of the host, and that an export may return: 8 MiB. They
-    /// are those that the host takes for it: a byte in a list is one where an export is called typed, and
-    /// some tens where it is called by name. Kept by the host of the guest.
+    /// Bytes that a guest may pass to one host call, and that an export may return: 8 MiB. This
+    /// counts memory in the host: a byte in a list takes one byte in a typed call of an export, and
+    /// some tens in a call by name. Enforced by the host of the guest.
     pub host_call_bytes: u64,
-    /// Bytes that a call may print, where the end of a line counts for 64, as the log has a record of
-    /// each: 64 KiB, kept by the host of the guest; and as many of its errors in the log. The rest is
-    /// dropped.
+    /// Bytes that a call may print: 64 KiB, where each line counts 64 bytes more for its log
+    /// record; enforced by the host of the guest. The same number of bytes applies to its errors in
+    /// the log. The rest is dropped.
     pub log_bytes: u64,
 }
 
@@ -196,7 +199,7 @@ impl Limits {
     }
 }
 
-/// What a caller waits for, and so which limit on time it runs against.
+/// What a caller waits for, which determines the time limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wait {
     /// A connection, and the begin of a transaction on it.
@@ -209,7 +212,7 @@ pub(crate) enum Wait {
 }
 
 impl Wait {
-    /// How long it may take.
+    /// Its time limit.
     pub(crate) fn limit(self, limits: &Limits) -> Duration {
         match self {
             Self::Begin => limits.acquire_timeout,
@@ -218,7 +221,7 @@ impl Wait {
         }
     }
 
-    /// The error that a longer one ends in.
+    /// The error for exceeding it.
     pub(crate) fn expired(self, limits: &Limits) -> Error {
         let statement = ("statement-timeout", limits.statement_timeout);
         let ((limit, time), kind, outcome) = match self {
@@ -249,7 +252,7 @@ pub(crate) fn exceeded(what: &str) -> Error {
     Error::new(ErrorKind::LimitExceeded, format!("over the limit {what}"))
 }
 
-/// Times as seconds, whole or not.
+/// Times in seconds, with fractions.
 mod seconds {
     use std::time::Duration;
 

@@ -1,15 +1,14 @@
-//! What others wrote, as it may stand in the operator's log.
+//! Text from outside, sanitized for the operator's log.
 
 use ferro_wit::escape_line;
 
-/// The longest text of an error, in bytes: a message may repeat a value of any size.
+/// Maximum text of an error in bytes: a message may repeat a value of any size.
 const LONGEST: usize = 1024;
 
-/// What the end of a line counts for in a budget of bytes: a record of the log is about so much longer
-/// than what it says.
+/// The size charged for each line, by which a log record exceeds its text.
 pub const RECORD: u64 = 64;
 
-/// The beginning of a text, as a part of one line.
+/// The beginning of a text, escaped to fit in one line.
 pub(crate) fn excerpt(text: &str) -> String {
     let beginning = &text[..text.floor_char_boundary(LONGEST)];
     let mut excerpt = escape_line(beginning);

@@ -15,12 +15,12 @@ use crate::compiler::{Catalog, Compiler};
 use crate::fair_semaphore::Claimant;
 use crate::guest::GuestLimit;
 
-/// The most bytes of a query that is compiled, counted as those of plans that are kept: some times
-/// those of one with as many nodes as the core takes. A name in it may have any length, and takes time
-/// to be copied to the core.
+/// Maximum size of a query to compile, measured like cached plans: several times that of a query
+/// with as many nodes as the core accepts. Names may have any length, and copying them to the core
+/// takes time.
 pub const QUERY_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Checked models, their catalog, and the cache that their plans are kept in.
+/// Checked models, their catalog, and the cache of their plans.
 pub struct Models {
     id: u64,
     schema: Schema,
@@ -29,7 +29,7 @@ pub struct Models {
 }
 
 impl Models {
-    /// Check models.
+    /// Checks models.
     ///
     /// # Errors
     ///
@@ -43,23 +43,24 @@ impl Models {
         Ok(Self { id: next_id(), schema, catalog, cache })
     }
 
-    /// The models as they were given.
+    /// The models as passed.
     #[must_use]
     pub fn schema(&self) -> &Schema {
         &self.schema
     }
 
-    /// The cache that plans are kept in.
+    /// The cache of plans.
     #[must_use]
     pub fn cache(&self) -> &Arc<PlanCache> {
         &self.cache
     }
 
-    /// The plan of a query under a scope; compiled if it is new, for the application itself.
+    /// The plan of a query under a scope; compiled if it is new, on behalf of the application
+    /// itself.
     ///
     /// # Errors
     ///
-    /// `limit-exceeded`, if the query has more than 4 MiB without its values; those of
+    /// `limit-exceeded` if the query has more than 4 MiB without its values; errors of
     /// [`Catalog::compile`].
     pub async fn plan(
         &self,
@@ -70,7 +71,7 @@ impl Models {
         self.plan_for(None, query, dialect, scope).await
     }
 
-    /// The same, for who claims a compiler.
+    /// The same, on behalf of a claimant of compilers.
     pub(crate) async fn plan_for(
         &self,
         claimant: Option<&Claimant>,
@@ -91,12 +92,12 @@ impl Models {
         Ok(plan)
     }
 
-    /// Create the tables that a database lacks, with their indexes. Tables that are there stay as
-    /// they are. Where none is missing, nobody needs the right to create any.
+    /// Creates the missing tables in a database, with their indexes. Existing tables do not change.
+    /// If none are missing, no right to create is needed.
     ///
     /// # Errors
     ///
-    /// Those of [`Catalog::create_tables`], and of the database.
+    /// Errors of [`Catalog::create_tables`], and of the database.
     pub async fn create_tables(&self, database: &Database) -> Result<(), Error> {
         let dialect = database.dialect();
         let questions = self.catalog.introspection(dialect)?;
@@ -106,14 +107,14 @@ impl Models {
         database.migrate(&questions[..reading], plan, Some(Risk::Safe)).await.map(drop)
     }
 
-    /// Give a database what the models say, as far as a step puts no more at `risk` than that;
-    /// with none, only say what would be done. See [`Database::migrate`] for how.
+    /// Migrates a database to the models, with the steps of at most this `risk`; with `None`, only
+    /// returns the steps. See [`Database::migrate`].
     ///
-    /// A database that has what the models say is left alone, and so are tables of no model.
+    /// A database that matches the models does not change, nor do tables without a model.
     ///
     /// # Errors
     ///
-    /// Those of [`Catalog::migrate`], and of the database.
+    /// Errors of [`Catalog::migrate`], and of the database.
     pub async fn migrate(
         &self,
         database: &Database,
@@ -124,12 +125,12 @@ impl Models {
         database.migrate(&questions, |found| self.catalog.migrate(dialect, found), risk).await
     }
 
-    /// The same, if the script of all that is to be done is still this one; otherwise nothing is
+    /// The same, if the script of all steps is still the reviewed one; otherwise nothing is
     /// applied. See [`Database::migrate_reviewed`].
     ///
     /// # Errors
     ///
-    /// Those of [`migrate`](Self::migrate).
+    /// As [`migrate`](Self::migrate).
     pub async fn migrate_reviewed(
         &self,
         database: &Database,
@@ -153,7 +154,7 @@ impl std::fmt::Debug for Models {
     }
 }
 
-/// No two models of a process share an id, so no two share a plan.
+/// Each `Models` of a process has its own id, so that no two share a plan.
 fn next_id() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)

@@ -1,7 +1,7 @@
-//! When a database takes two names for one.
+//! Whether a database treats two names as the same.
 
-/// Whether two names may mean the same to a database: SQLite compares letters of ASCII without
-/// their case, PostgreSQL the first 63 bytes.
+/// Whether two names may be the same to a database: SQLite ignores the case of ASCII letters,
+/// PostgreSQL compares the first 63 bytes.
 pub(crate) fn may_be_same(one: &str, other: &str) -> bool {
     let short = |name: &str| name.as_bytes()[..name.len().min(63)].to_ascii_lowercase();
     short(one) == short(other)

@@ -1,14 +1,14 @@
-//! A hasher for what derives `Hash` and is made of many small numbers, as a query is.
+//! A hasher for types that derive `Hash` and consist of many small numbers, such as queries.
 
 use std::hash::{BuildHasher, Hasher};
 
-/// Builds hashers that put small numbers together before they hash them.
+/// Builds hashers that pack small numbers before hashing them.
 ///
-/// Of a query most is discriminants, lengths and indices, which `derive(Hash)` hands over one by one
-/// and as wide as they may be: a hash of each took two thirds of finding a plan. What is hashed is
-/// still all of it: texts and large numbers in their order, and the small numbers in theirs, with a mark
-/// for each large one. Where a text ends is up to the hasher beneath: foldhash takes the length of
-/// each write into its hash.
+/// Most of a query is discriminants, lengths and indexes, which `derive(Hash)` writes one by one in
+/// their full width: hashing each took two thirds of the time of finding a plan. Everything is
+/// still hashed: texts and large numbers in their order, and small numbers in theirs, with a mark
+/// for each large one. The underlying hasher must distinguish where texts end: foldhash includes
+/// the length of each write.
 #[derive(Debug, Clone)]
 pub(crate) struct PackedHashBuilder<S>(pub(crate) S);
 
@@ -23,7 +23,7 @@ impl<S: BuildHasher<Hasher: Clone>> BuildHasher for PackedHashBuilder<S> {
 #[derive(Debug, Clone)]
 pub(crate) struct PackedHasher<H> {
     inner: H,
-    /// Small numbers that were not hashed yet, the latest in the lowest bits.
+    /// Small numbers that are not hashed yet, the latest in the lowest bits.
     word: u64,
     bits: u32,
 }
@@ -39,7 +39,7 @@ impl<H: Hasher> PackedHasher<H> {
         self.bits += BITS;
     }
 
-    /// Apart from the rest, which would be a third slower with it.
+    /// Not inlined: the rest would be a third slower with it.
     #[cold]
     #[inline(never)]
     fn add_large<const BITS: u32>(&mut self, mark: u64, number: u64) {

@@ -1,5 +1,5 @@
-//! A grant, applied to the models of a plugin: the scope that the core compiles under, and the
-//! forced values that the driver binds.
+//! Policies: a grant applied to the models of a plugin, as the scope for the core and the forced
+//! values for the driver.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,28 +14,28 @@ use crate::filter::Filter;
 use crate::grant::{Access, Grant, TableGrant};
 use crate::names::may_be_same;
 
-/// What a caller may do in one database.
+/// The rights of a caller in one database.
 #[derive(Debug)]
 pub(crate) struct Policy {
-    /// The shape of the rights, without values; none: the application's own.
+    /// The shape of the rights, without values; `None` for the application itself.
     pub(crate) scope: Option<Arc<Scope>>,
-    /// The values of the scope's filters: its tables in order, their filters in order.
+    /// The values of the scope's filters, in the order of its tables and their filters.
     pub(crate) forced: Vec<Value>,
     pub(crate) read_only: bool,
-    /// What the database itself holds the caller to; none for the application.
+    /// The restrictions that the database itself enforces; `None` for the application.
     pub(crate) fence: Option<Fence>,
 }
 
 impl Policy {
-    /// Everything.
+    /// All rights.
     pub(crate) fn trusted() -> Self {
         Self { scope: None, forced: Vec::new(), read_only: false, fence: None }
     }
 
-    /// What a grant allows on the models of a plugin.
+    /// The rights of a grant on the models of a plugin.
     ///
-    /// The scope lists the models in the order of the schema, and filters by field, so that grants
-    /// of one shape give equal scopes, and their tenants share plans.
+    /// The scope lists models in the order of the schema, and filters by field, so that grants of
+    /// the same shape have equal scopes, and their tenants share plans.
     pub(crate) fn new(grant: &Grant, schema: &Schema) -> Result<Self, Error> {
         let read_only = grant.access == Access::ReadOnly;
         let mut forced = Vec::new();
@@ -53,12 +53,12 @@ impl Policy {
         })
     }
 
-    /// Whether SQL text may be sent.
+    /// Whether SQL text is allowed.
     pub(crate) fn has_raw_sql(&self) -> bool {
         self.fence.as_ref().is_none_or(|fence| fence.raw_sql != RawSql::Denied)
     }
 
-    /// Whether the SQL text that may be sent is a stranger's.
+    /// Whether SQL text is allowed and untrusted.
     pub(crate) fn has_fenced_text(&self) -> bool {
         self.fence.as_ref().is_some_and(|fence| fence.raw_sql == RawSql::Fenced)
     }
@@ -78,8 +78,8 @@ impl Policy {
         })
     }
 
-    /// The fields of a model that may have one value only, with it: what an insert gives them that
-    /// leaves them out.
+    /// The fields of a model that can have only one value, with that value, which inserts use by
+    /// default.
     pub(crate) fn settled(&self, model: &str) -> Vec<(&str, &Value)> {
         let tables = self.scope.iter().flat_map(|scope| &scope.tables);
         let filters = tables.flat_map(|table| table.filters.iter().map(move |it| (table, it)));
@@ -97,14 +97,14 @@ impl Policy {
             .collect()
     }
 
-    /// What the scope says of a model, where there is a scope.
+    /// The scope's entry for a model, if there is a scope.
     fn table(&self, model: &Model) -> Option<Option<&TableScope>> {
         let scope = self.scope.as_ref()?;
         Some(scope.tables.iter().find(|table| table.model == model.name))
     }
 }
 
-/// What a grant says of the table behind a model; none: it does not exist for the tenant.
+/// The grant's entry for the table of a model; `None` if it does not exist for the tenant.
 fn granted(
     tables: Option<&BTreeMap<String, TableGrant>>,
     model: &Model,
@@ -120,7 +120,7 @@ fn granted(
     }
 }
 
-/// The granted tables that may be those of pairs: of these no model says the columns, so they are
+/// The granted tables that may be tables of pairs: no model declares their columns, so they are
 /// granted as a whole or not at all.
 fn pairs(tables: &BTreeMap<String, TableGrant>, schema: &Schema) -> Vec<String> {
     let mut relations = schema.models.iter().flat_map(|it| &it.many_to_manys);
@@ -163,8 +163,8 @@ fn table_scope(
     })
 }
 
-/// The field behind the column of a filter. A model without it cannot be filtered, so nothing of
-/// it may be seen.
+/// The field for the column of a filter. A model without it cannot be filtered, so nothing of it
+/// may be read.
 fn field_of<'a>(filter: &Filter, model: &'a Model) -> Result<&'a Field, Error> {
     model.fields.iter().find(|field| field.column_name() == filter.column).ok_or_else(|| {
         invalid(format!(
@@ -176,7 +176,7 @@ fn field_of<'a>(filter: &Filter, model: &'a Model) -> Result<&'a Field, Error> {
     })
 }
 
-/// A set of columns as a set of the model's fields.
+/// Converts a set of columns to a set of the model's fields.
 fn fields(columns: &FieldSet, model: &Model) -> FieldSet {
     let chosen = |choose: &dyn Fn(&str) -> bool| {
         let fields = model.fields.iter().filter(|field| choose(field.column_name()));
@@ -193,8 +193,8 @@ fn fields(columns: &FieldSet, model: &Model) -> FieldSet {
     }
 }
 
-/// Whether a name in a set means a column. What is excepted is compared as loosely as a database
-/// compares names: a model could spell the column in another way.
+/// Whether a name in a set means a column. Exceptions are compared as loosely as databases compare
+/// names: a model could spell the column differently.
 fn means(set: &FieldSet, name: &str, column: &str) -> bool {
     match set {
         FieldSet::Except(_) => may_be_same(name, column),
@@ -202,9 +202,9 @@ fn means(set: &FieldSet, name: &str, column: &str) -> bool {
     }
 }
 
-/// Fails for a column in the sets of a grant that the model of its table does not have: misspelt in
-/// `except`, it would lay open the one that was meant. A session opens all the same, since the plugin
-/// may leave out a column that is hidden from it.
+/// Fails if a column in the sets of a grant is not in the model of its table: a misspelt name in
+/// `except` would expose the intended column. Opening a session does not fail, since a plugin may
+/// omit a column that is hidden from it.
 pub(crate) fn check_columns(grant: &Grant, schema: &Schema) -> Result<(), Error> {
     for model in &schema.models {
         let Some(granted) = granted(grant.tables.as_ref(), model)? else { continue };

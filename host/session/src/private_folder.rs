@@ -1,11 +1,11 @@
-//! Folders of files that are run: compiled components.
+//! Private folders for files that are executed: compiled components.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use ferro_wit::types::{Error, ErrorKind};
 
-/// The user's folder for caches of this program; none if the environment does not tell.
+/// The user's cache folder for this program; `None` if the environment does not define one.
 #[must_use]
 pub fn cache_folder() -> Option<PathBuf> {
     let from = |name| std::env::var_os(name).map(PathBuf::from);
@@ -20,12 +20,12 @@ pub fn cache_folder() -> Option<PathBuf> {
     Some(caches.filter(|path| path.is_absolute())?.join("ferro"))
 }
 
-/// Makes a folder that nobody else may write to, or put another in the place of: what is in it is
-/// run. Its path, without links, which others could turn.
+/// Creates a folder that nobody else may write to or replace, since its contents are executed.
+/// Returns its path without links, which others could redirect.
 ///
 /// # Errors
 ///
-/// `invalid-configuration` if it cannot be made, or is not the user's alone.
+/// `invalid-configuration` if it cannot be created, or is not private to the user.
 pub fn private_folder(folder: &Path) -> Result<PathBuf, Error> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -40,7 +40,7 @@ pub fn private_folder(folder: &Path) -> Result<PathBuf, Error> {
     Ok(folder)
 }
 
-/// Why a folder, whose path has no links, is not the user's alone.
+/// The reason why a folder, whose path has no links, is not private to the user.
 #[cfg(unix)]
 fn fault(folder: &Path) -> std::io::Result<Option<&'static str>> {
     use std::os::unix::fs::MetadataExt as _;

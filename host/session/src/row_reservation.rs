@@ -1,8 +1,8 @@
-//! The rows that a call writes, counted against its limit.
+//! Counting the rows that a call writes against its limit.
 //!
-//! How many an insert writes at most is known: they are counted before it runs, so that nothing is
-//! gained by not waiting for it. How many other writes change is known when they have: outside a
-//! transaction they have one of their own, which is undone where that is too much.
+//! The maximum number of rows of an insert is known: they are counted before it runs, so that not
+//! waiting for it gains nothing. For other writes it is known only afterwards: outside a
+//! transaction they get an implicit one, which is rolled back if there are too many rows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +12,12 @@ use ferro_wit::types::{Batch, Error};
 
 use crate::call::Call;
 
-/// Whether a query writes rows. One that locks them does not.
+/// Whether a query writes rows; locking them does not count.
 pub(crate) fn writes(query: &Query) -> bool {
     matches!(query.statement, Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_))
 }
 
-/// At least so many rows does a query write that goes well.
+/// The minimum number of rows that a successful query writes.
 pub(crate) fn least(query: &Query, rows: Option<&Batch>) -> u64 {
     match &query.statement {
         Statement::Insert(Insert { conflict: None, .. }) => most(query, rows).unwrap_or(0),
@@ -25,7 +25,7 @@ pub(crate) fn least(query: &Query, rows: Option<&Batch>) -> u64 {
     }
 }
 
-/// So many rows may a query write; none where nobody knows.
+/// The maximum number of rows that a query may write; `None` if unknown.
 fn most(query: &Query, rows: Option<&Batch>) -> Option<u64> {
     match &query.statement {
         Statement::Insert(Insert { source: RowSource::Parameters, .. }) => {
@@ -35,54 +35,54 @@ fn most(query: &Query, rows: Option<&Batch>) -> Option<u64> {
     }
 }
 
-/// What one write takes of the rows that its call may write.
+/// The share of one write in the rows that its call may write.
 pub(crate) struct RowReservation {
     call: Arc<Call>,
-    /// How many were counted before, if any could be.
+    /// How many were counted in advance, if known.
     reserved: Option<u64>,
     returned: u64,
-    /// Of a transaction: whether rows were written in it that nobody has counted.
+    /// For a transaction: whether uncounted rows were written in it.
     uncounted: Option<Arc<AtomicBool>>,
 }
 
 impl RowReservation {
-    /// Counts what a query may write. Where that is not known, or too much, it has to be counted when
-    /// it is written.
+    /// Counts the rows that a query may write. If the number is unknown or too large, they must be
+    /// counted after the write.
     pub(crate) fn reserve(call: &Arc<Call>, query: &Query, rows: Option<&Batch>) -> Self {
         let mut reservation = Self::unknown(call);
         reservation.reserved = most(query, rows).filter(|rows| call.reserve_written(*rows));
         reservation
     }
 
-    /// For a write that nobody knows the rows of.
+    /// For a write with an unknown number of rows.
     pub(crate) fn unknown(call: &Arc<Call>) -> Self {
         Self { call: Arc::clone(call), reserved: None, returned: 0, uncounted: None }
     }
 
-    /// Whether it can turn out to be too much.
+    /// Whether the write may exceed the limit.
     pub(crate) fn may_pass_limit(&self) -> bool {
         self.reserved.is_none() && self.call.limits().is_some()
     }
 
-    /// In a transaction, which has to know of rows that are never counted.
+    /// For a write in a transaction, which must know about rows that are never counted.
     pub(crate) fn within(mut self, uncounted: &Arc<AtomicBool>) -> Self {
         self.uncounted = Some(Arc::clone(uncounted));
         self
     }
 
-    /// Nothing was written.
+    /// Ends with nothing written.
     pub(crate) fn fail(mut self) {
         self.settle();
     }
 
-    /// So many rows were written in all.
+    /// Ends with the total number of rows written.
     pub(crate) fn end(mut self, rows: u64) -> Result<(), Error> {
         let counted = self.count(rows);
         self.settle();
         counted
     }
 
-    /// So many more rows were written, as what they return tells.
+    /// Counts more written rows, as returned by the write.
     pub(crate) fn count(&mut self, rows: u64) -> Result<(), Error> {
         self.returned = self.returned.saturating_add(rows);
         match self.reserved {
@@ -91,7 +91,7 @@ impl RowReservation {
         }
     }
 
-    /// All rows that were written have been counted.
+    /// Marks all written rows as counted.
     pub(crate) fn settle(&mut self) {
         if let Some(reserved) = self.reserved.replace(0) {
             self.call.release_written(reserved.saturating_sub(self.returned));
@@ -102,7 +102,7 @@ impl RowReservation {
 
 impl Drop for RowReservation {
     fn drop(&mut self) {
-        // What was reserved stays counted: it may be written.
+        // Reserved rows stay counted: they may have been written.
         if let (None, Some(uncounted)) = (self.reserved, &self.uncounted) {
             uncounted.store(true, Ordering::Release);
         }

@@ -1,5 +1,5 @@
-//! Maps of files in which each key stands once. JSON may repeat one, and then the last would have
-//! its way, though it grants more than the first.
+//! Maps in files that reject repeated keys. JSON allows them, and then the last one would win, even
+//! if it grants more than the first.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// A map whose keys are texts.
+/// A map with text keys.
 pub(crate) struct StrictMap<V>(pub(crate) BTreeMap<String, V>);
 
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for StrictMap<V> {
@@ -26,7 +26,7 @@ where
     StrictMap::deserialize(from).map(|StrictMap(map)| map)
 }
 
-/// The same, of a map that may be left out.
+/// The same, for an optional map.
 pub(crate) fn deserialize_optional<'de, D, V>(
     from: D,
 ) -> Result<Option<BTreeMap<String, V>>, D::Error>

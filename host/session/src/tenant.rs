@@ -1,4 +1,4 @@
-//! Tenants: who calls, what they are granted, how much they may use.
+//! Tenants: callers, with their grants and limits.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,11 +11,11 @@ use crate::models::Models;
 use crate::policy::{Policy, check_columns};
 use crate::strict_map::{self, StrictMap};
 
-/// A party that calls plugins: the databases that it is granted, by label, and its limits.
+/// A caller of plugins: its grants, by database label, and its limits.
 ///
-/// Made in code, or read from an operator's file, and written to one: what has its default is left
-/// out. Dates, times, bytes, fractions of decimals and two equal comparisons of a column cannot be
-/// written, as no file can say them.
+/// Created in code, or read from a tenant file and written to one, without defaults. Dates, times,
+/// bytes, decimals with fractions, and two filters with the same comparison on a column cannot be
+/// written to a file.
 ///
 /// ```
 /// use ferro_session::{Grant, TableGrant, Tenant};
@@ -46,22 +46,21 @@ use crate::strict_map::{self, StrictMap};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Tenant {
-    /// The tenant's name. All calls under one name have one share of what tenants share, whatever else
-    /// they come with; and logs, spans and counters have it.
+    /// The tenant's name, which logs, spans and counters contain. All calls with the same name
+    /// share one tenant's limits and shares, whatever their other settings.
     pub name: String,
-    /// What it may do, by the database's label. A label that is not named here does not exist for
-    /// the tenant.
+    /// Its grants, by database label. Other labels do not exist for the tenant.
     #[serde(
         default,
         deserialize_with = "strict_map::deserialize",
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub grants: BTreeMap<String, Grant>,
-    /// The interfaces that its plugins may import of those that the application lends, without
-    /// versions: `acme:crm/mail`.
+    /// The interfaces lent by the application that its plugins may import, without versions:
+    /// `acme:crm/mail`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub imports: BTreeSet<String>,
-    /// How much each of its calls may use.
+    /// The limits of each of its calls.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limits: Limits,
 }
@@ -74,45 +73,44 @@ impl Tenant {
         Self { name: name.into(), grants, imports, limits: Limits::default() }
     }
 
-    /// The same, with a grant for the database with a label; it replaces a former one.
+    /// Sets the grant for the database with a label, replacing an earlier one.
     #[must_use]
     pub fn grant(mut self, label: impl Into<String>, grant: Grant) -> Self {
         self.grants.insert(label.into(), grant);
         self
     }
 
-    /// The same, whose plugins may also import an interface that the application lends.
+    /// Allows its plugins to import an interface that the application lends.
     #[must_use]
     pub fn import(mut self, interface: impl Into<String>) -> Self {
         self.imports.insert(interface.into());
         self
     }
 
-    /// The same, with other limits.
+    /// Sets the limits.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Whether every grant fits the models of a plugin. What fails here fails again when a call opens
-    /// a session, but there only the operator's log says why.
+    /// Checks that every grant fits the models of a plugin. Faults also make a call fail to open a
+    /// session, but then only the operator's log explains them.
     ///
     /// # Errors
     ///
-    /// `invalid-configuration`, if a filter has no value, or one that its column cannot have; if a
+    /// `invalid-configuration` if a filter has no value, or one that does not fit its column; if a
     /// model lacks the column of a filter; if a grant names a table twice.
     pub fn fits(&self, models: &Models) -> Result<(), Error> {
         self.for_each_grant(|grant| Policy::new(grant, models.schema()).map(drop))
     }
 
-    /// The same, and whether the models have all columns to read and to write: one that is misspelt in
-    /// `except` hides nothing. For an operator to look at; a plugin may well do without a column that
-    /// is hidden from it.
+    /// Also checks that the models have all columns to read and to write: a misspelt one in
+    /// `except` hides nothing. For operators; a plugin may omit a column that is hidden from it.
     ///
     /// # Errors
     ///
-    /// Those of [`Tenant::fits`], and `invalid-configuration` for such a column.
+    /// As [`Tenant::fits`], and `invalid-configuration` for such a column.
     pub fn check(&self, models: &Models) -> Result<(), Error> {
         self.fits(models)?;
         self.for_each_grant(|grant| check_columns(grant, models.schema()))
@@ -132,7 +130,7 @@ impl Tenant {
     }
 }
 
-/// An operator's file of tenants, by name, in any format that serde reads.
+/// A tenant file: tenants by name, in any format that serde reads.
 ///
 /// ```
 /// use ferro_session::TenantFile;
@@ -158,13 +156,13 @@ impl Tenant {
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(transparent)]
 pub struct TenantFile {
-    /// The tenants by their names in the file.
+    /// The tenants by name.
     pub tenants: BTreeMap<String, Tenant>,
 }
 
 impl<'de> Deserialize<'de> for TenantFile {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        /// A tenant whose name stands before it already.
+        /// A tenant without its name, which is its key in the file.
         #[derive(Deserialize)]
         #[serde(rename_all = "kebab-case", deny_unknown_fields)]
         struct Entry {
@@ -302,7 +300,7 @@ mod tests {
         let text = serde_json::to_string(&file).unwrap();
         assert_eq!(serde_json::from_str::<TenantFile>(&text).unwrap(), file, "{text}");
 
-        // What its column makes the same of.
+        // Values that its column converts to the same.
         let table =
             TableGrant::read_only().filter("id", uuid).filter("price", Value::Decimal("42".into()));
         let text = serde_json::to_string(&table).unwrap();

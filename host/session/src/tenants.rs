@@ -1,4 +1,4 @@
-//! What all calls of a tenant share: permits for calls, for guests and for connections of each
+//! The state that all calls of a tenant share: permits for calls, guests, the connections of each
 //! pool, and threads.
 
 use std::collections::HashMap;
@@ -14,34 +14,34 @@ use crate::fair_semaphore::{Claimant, FairPermit, FairSemaphore};
 use crate::limits::{Limits, Wait};
 use crate::tenant::Tenant;
 
-/// The tenants that have calls, and what their calls share. A host has one of these for all of its
-/// calls; clones are the same.
+/// The tenants with calls, and the state that their calls share. A host has one instance for all of
+/// its calls; clones share it.
 ///
-/// Tenants are told apart by their names. What is kept of one goes with its last call, and with what
-/// that has left running.
+/// Tenants are identified by name. The state of a tenant is dropped with its last call, including
+/// statements that a call has left running.
 #[derive(Debug, Clone)]
 pub struct Tenants {
     registry: Arc<Mutex<Registry>>,
     threads: usize,
     /// Permits of the host to run guests.
     guests: FairSemaphore,
-    /// The host itself, as one more that runs some of them.
+    /// The host itself, as another claimant.
     host: Claimant,
     pools: Arc<Pools>,
 }
 
-/// By the tenants' names.
+/// Keyed by tenant name.
 type Registry = Entries<TenantEntry>;
 
-/// What is known of a tenant.
+/// The state of a tenant.
 #[derive(Debug)]
 struct TenantEntry {
     state: Weak<TenantState>,
     pool_shares: Arc<PoolShares>,
 }
 
-/// What the calls of one tenant share. How much of it they may have is in the limits of each: an
-/// operator may change them.
+/// The state that the calls of one tenant share. Each call has its own limits, as an operator may
+/// change them.
 #[derive(Debug)]
 pub(crate) struct TenantState {
     calls: FairSemaphore,
@@ -50,7 +50,7 @@ pub(crate) struct TenantState {
     threads: Arc<Semaphore>,
     guests: FairSemaphore,
     guests_claimant: Claimant,
-    /// Of permits to compile.
+    /// The claimant of permits to compile.
     compiler_claimant: Claimant,
     pools: Arc<Pools>,
     pool_shares: Arc<PoolShares>,
@@ -69,28 +69,28 @@ struct PoolShares(Mutex<Entries<PoolShare>>);
 struct PoolShare {
     connections: FairSemaphore,
     claimant: Claimant,
-    /// What works for the connections, threads or backends of a server, of which a statement keeps
-    /// one until it ends.
+    /// The workers behind the connections, threads or server backends, one of which a statement
+    /// occupies until it ends.
     workers: Arc<Semaphore>,
-    /// How many of these there are, those at work included.
+    /// The number of workers, including busy ones.
     size: usize,
 }
 
-/// What is kept by names of which there is no end: operators rename tenants, and connect and disconnect
-/// labels. So what nobody uses makes room now and then.
+/// Entries by name, whose number is unbounded: operators rename tenants, and connect and disconnect
+/// labels. So unused entries are removed from time to time.
 #[derive(Debug)]
 struct Entries<T> {
     by_name: HashMap<String, T>,
-    /// How many there were after those that nobody used were removed.
+    /// The number of entries after unused ones were last removed.
     swept_len: usize,
 }
 
 trait Entry {
-    /// Whether anything would be lost if it was made anew.
+    /// Whether recreating it would lose state.
     fn is_used(&self) -> bool;
 }
 
-/// A permit for one of the calls of a tenant, until it is dropped.
+/// A permit for one call of a tenant, released on drop.
 #[derive(Debug)]
 pub struct Admission {
     state: Arc<TenantState>,
@@ -104,8 +104,8 @@ impl Default for Tenants {
 }
 
 impl Tenants {
-    /// Each tenant may keep so many threads busy at once, at least one; see [`Admission::threads`].
-    /// All of them share so many guests; see [`Admission::guest_permit`].
+    /// Each tenant may keep `threads` threads busy at once, at least one; see
+    /// [`Admission::threads`]. All tenants share `guests` guests; see [`Admission::guest_permit`].
     #[must_use]
     pub fn new(threads: usize, guests: u32) -> Self {
         Self {
@@ -117,13 +117,13 @@ impl Tenants {
         }
     }
 
-    /// A permit for one more call of a tenant; waits while it has as many as it may, for as long as
-    /// its `acquire-timeout` says.
+    /// Acquires a permit for a call of a tenant; waits up to its `acquire-timeout` while its limit
+    /// is reached.
     ///
     /// # Errors
     ///
-    /// `busy`, if too many calls wait already, or if no other ended in time; `limit-exceeded`, if
-    /// the tenant may have no calls at all.
+    /// `busy` if too many calls wait already, or if no other ended in time; `limit-exceeded` if the
+    /// tenant may have no calls at all.
     pub async fn admit(&self, tenant: &Tenant) -> Result<Admission, Error> {
         let limits = &tenant.limits;
         if limits.calls == 0 {
@@ -143,8 +143,8 @@ impl Tenants {
         Ok(Admission { state, _permit: permit })
     }
 
-    /// A permit to run a guest for work of the host's own: of these, the host gets what one tenant
-    /// would.
+    /// Acquires a permit to run a guest for the host's own work, for which the host counts as one
+    /// tenant.
     ///
     /// # Errors
     ///
@@ -153,19 +153,19 @@ impl Tenants {
         guest_permit(&self.guests, &self.host, limits).await
     }
 
-    /// How many guests run, or are about to.
+    /// The number of guests that run, or are about to.
     #[must_use]
     pub fn guests(&self) -> u32 {
         self.guests.held()
     }
 
-    /// How many tenants have calls that run or wait.
+    /// The number of tenants with running or waiting calls.
     #[must_use]
     pub fn active(&self) -> usize {
         self.registry.lock().by_name.values().filter(|it| it.state.strong_count() > 0).count()
     }
 
-    /// How many calls run, and how many wait until they may.
+    /// The numbers of running and of waiting calls.
     #[must_use]
     pub fn calls(&self) -> (usize, usize) {
         let registry = self.registry.lock();
@@ -190,19 +190,19 @@ impl Tenants {
 }
 
 impl Admission {
-    /// One permit for each thread that the tenant may keep busy at once. A host has a guest hold
-    /// one while its code runs, so that a tenant with many calls leaves room for others.
+    /// One permit for each thread that the tenant may keep busy at once. A guest holds one while
+    /// its code runs, so that a tenant with many calls leaves threads for others.
     #[must_use]
     pub fn threads(&self) -> &Arc<Semaphore> {
         &self.state.threads
     }
 
-    /// A permit to run a guest. A tenant gets another one only while more are free than it has; it
-    /// waits for that as long as its `acquire-timeout` says.
+    /// Acquires a permit to run a guest. A tenant gets another one only while more are free than it
+    /// has; it waits up to its `acquire-timeout`.
     ///
     /// # Errors
     ///
-    /// `busy`, if there was none in time.
+    /// `busy` if there was none in time.
     pub async fn guest_permit(&self, limits: &Limits) -> Result<FairPermit, Error> {
         guest_permit(&self.state.guests, &self.state.guests_claimant, limits).await
     }
@@ -240,14 +240,14 @@ impl TenantState {
         &self.compiler_claimant
     }
 
-    /// That of a call that nobody admitted: its own.
+    /// The state of a call without admission: its own.
     pub(crate) fn alone() -> Self {
         Self::new(&Tenants::default(), Arc::default())
     }
 }
 
 impl Pools {
-    /// The connections of a pool of up to `max`. A label may come to mean another pool.
+    /// The connections of a pool of up to `max`. A label may later refer to another pool.
     fn get(&self, label: &str, max: u32) -> FairSemaphore {
         let mut pools = self.0.lock();
         match pools.by_name.get(label) {
@@ -262,7 +262,7 @@ impl Pools {
 }
 
 impl PoolShares {
-    /// The share of a pool. Its label may have meant another one before.
+    /// The share of a pool. Its label may have referred to another one before.
     fn get(&self, label: &str, pool: &FairSemaphore, size: usize) -> (Claimant, Arc<Semaphore>) {
         let mut shares = self.0.lock();
         let share = match shares.by_name.get_mut(label).filter(|it| it.connections.is(pool)) {
@@ -291,7 +291,7 @@ impl<T> Default for Entries<T> {
 }
 
 impl Entry for TenantEntry {
-    /// By a call, or by a statement that still runs, which a call that is gone has left.
+    /// Used by a call, or by a statement that an ended call has left running.
     fn is_used(&self) -> bool {
         self.state.strong_count() > 0
             || self.pool_shares.0.lock().by_name.values().any(Entry::is_used)
@@ -299,14 +299,15 @@ impl Entry for TenantEntry {
 }
 
 impl Entry for FairSemaphore {
-    /// By a share of it.
+    /// Used by a share of it.
     fn is_used(&self) -> bool {
         self.is_shared()
     }
 }
 
 impl Entry for PoolShare {
-    /// By a call, or by a statement that still runs. A connection that is idle may remember the workers.
+    /// Used by a call, or by a running statement. An idle connection may still refer to the
+    /// workers.
     fn is_used(&self) -> bool {
         self.claimant.is_shared() || self.workers.available_permits() < self.size
     }
@@ -318,7 +319,7 @@ impl PoolShare {
         Self { connections, claimant: Claimant::default(), workers, size: 0 }
     }
 
-    /// Has so many workers; one too many that is at work goes another time.
+    /// Sets the number of workers; a surplus busy worker is removed later.
     fn resize(&mut self, size: usize) {
         match size.checked_sub(self.size) {
             Some(more) => {
@@ -330,7 +331,7 @@ impl PoolShare {
     }
 }
 
-/// A call that waits until it may run.
+/// A call that waits for admission.
 struct QueuedCall<'a>(&'a AtomicU32);
 
 impl<'a> QueuedCall<'a> {
@@ -349,19 +350,19 @@ impl Drop for QueuedCall<'_> {
     }
 }
 
-/// The connections of one pool, as one call may hold them.
+/// The connections of one pool, for one call.
 #[derive(Debug)]
 pub(crate) struct Connections {
     pool: FairSemaphore,
-    /// The tenant, who may hold so many.
+    /// The tenant, and how many it may hold.
     claimant: Claimant,
     max: u32,
     workers: Arc<Semaphore>,
-    /// How many this call holds.
+    /// The number that this call holds.
     held: Arc<AtomicU32>,
 }
 
-/// The right to use a connection, which counts; given back when it is dropped.
+/// A permit to use a connection; released on drop.
 pub(crate) struct ConnectionPermit {
     held: Arc<AtomicU32>,
     _permit: FairPermit,
@@ -375,13 +376,13 @@ impl Connections {
         Self { pool, claimant, max, workers, held: Arc::default() }
     }
 
-    /// What may work for them.
+    /// Their workers.
     pub(crate) fn workers(&self) -> &Arc<Semaphore> {
         &self.workers
     }
 
-    /// A permit for one more. A call that holds all that its tenant can have would wait for itself,
-    /// and is told so at once.
+    /// Acquires a permit for another connection. A call that already holds all that its tenant can
+    /// have would wait for itself, and gets an error at once.
     pub(crate) async fn permit(&self, limits: &Limits) -> Result<ConnectionPermit, Error> {
         let Self { pool, claimant, max, .. } = self;
         let permit = match pool.try_acquire(claimant, *max) {
@@ -425,7 +426,7 @@ mod tests {
         let acme = tenant("acme", 2, 1);
         let one = tenants.admit(&acme).await.unwrap();
         let _two = tenants.admit(&acme).await.unwrap();
-        // One waits; the next is told at once.
+        // One waits; the next fails at once.
         let (waited, refused) = tokio::join!(tenants.admit(&acme), async {
             tokio::task::yield_now().await;
             assert_eq!(tenants.calls(), (2, 1));
@@ -435,7 +436,7 @@ mod tests {
             assert_eq!(error.kind, ErrorKind::Busy);
             assert!(error.retryable && error.message.contains("`calls`"), "{error}");
         }
-        // Another tenant notices nothing, and the permit of a call that ended is used again.
+        // Another tenant is not affected, and the permit of an ended call is reused.
         tenants.admit(&tenant("other", 2, 1)).await.unwrap();
         drop(one);
         tenants.admit(&acme).await.unwrap();
@@ -448,7 +449,7 @@ mod tests {
         let _one = tenants.admit(&tenant("acme", 1, 0)).await.unwrap();
         let _two = tenants.admit(&tenant("acme", 2, 0)).await.unwrap();
         assert_eq!(tenants.active(), 1);
-        // Its newest limits hold for the call that they come with.
+        // A call's own limits apply to it.
         for calls in [1, 2] {
             let refused = tenants.admit(&tenant("acme", calls, 0)).await;
             assert_eq!(refused.unwrap_err().kind, ErrorKind::Busy, "{calls}");
@@ -528,7 +529,7 @@ mod tests {
         );
     }
 
-    /// As where each tenant has a file, which is connected for its calls.
+    /// For example, if each tenant has a file that is connected for its calls.
     #[tokio::test]
     async fn labels_that_nobody_uses_are_forgotten_and_those_in_use_are_not() {
         let (tenants, limits) = (Tenants::default(), Limits::default());
@@ -548,7 +549,7 @@ mod tests {
         let known = |labels: usize| assert!(labels <= 256, "{labels}");
         known(tenants.pools.0.lock().by_name.len());
         known(acme.tenant_state().pool_shares.0.lock().by_name.len());
-        // Two calls of the tenant share what it may have, whatever came between.
+        // Two calls of the tenant share its state, whatever happened in between.
         assert!(Arc::ptr_eq(in_use.workers(), connections(&acme, "in use").workers()));
         assert_eq!(connections(&acme, "held").claimant.held(), 1);
         assert_eq!(connections(&acme, "at work").workers().available_permits(), 1);

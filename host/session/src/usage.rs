@@ -1,14 +1,14 @@
-//! What a call has used so far.
+//! The usage of a call so far.
 
-/// What one call has used of its databases.
+/// The database usage of one call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Statements sent, beginnings of transactions included.
+    /// Statements sent, including those that begin transactions.
     pub statements: u64,
-    /// Rows given to the caller.
+    /// Rows returned to the caller.
     pub rows_read: u64,
     /// Rows inserted, updated and deleted.
     pub rows_written: u64,
-    /// Bytes of the values given to the caller.
+    /// Bytes of the values returned to the caller.
     pub bytes: u64,
 }

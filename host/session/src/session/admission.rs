@@ -1,4 +1,4 @@
-//! What has to be true before a session sends anything.
+//! Checks before a session sends anything.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,11 +13,12 @@ use crate::limit_offset;
 use crate::row_reservation::{RowReservation, least, writes};
 
 impl Session {
-    /// A statement may be sent: no transaction is open that began here, and the limits allow it.
+    /// Checks that a statement may be sent: no transaction that began here is open, and the limits
+    /// allow it.
     pub(super) fn admit(&self, parameters: &[Value]) -> Result<(), Error> {
         self.admit_no_other()?;
         self.granted.call.count_statement(parameters.len())?;
-        // What is written out of an array whose ends overlap is larger than any limit.
+        // An array with overlapping ends would exceed every limit when written out.
         for (number, value) in (1..).zip(parameters) {
             value.validate().map_err(|fault| {
                 let message = format!("parameter {number} contradicts itself: {fault}");
@@ -44,13 +45,13 @@ impl Session {
         }
     }
 
-    /// Whether the caller may not write any number of rows.
+    /// Whether the number of rows that the caller may write is limited.
     pub(super) fn is_limited(&self) -> bool {
         self.granted.call.limits().is_some()
     }
 
-    /// A query, its values and its rows as the grant and the limits allow them, and what it adds to
-    /// the rows that are written.
+    /// Checks a query, its values and its rows against the grant and the limits, and reserves its
+    /// written rows.
     pub(super) async fn prepare(
         &self,
         query: &Query,
@@ -66,7 +67,7 @@ impl Session {
         Ok((execution, reservation))
     }
 
-    /// None for a query that writes no rows.
+    /// `None` for a query that writes no rows.
     fn reserve(
         &self,
         query: &Query,
@@ -85,7 +86,7 @@ impl Session {
     }
 }
 
-/// Keeps a session occupied by a transaction that began in it.
+/// Marks a session as occupied by a transaction that began in it.
 pub(super) struct Occupied(Arc<AtomicBool>);
 
 impl Occupied {

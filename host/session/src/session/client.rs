@@ -1,4 +1,4 @@
-//! Sessions as the SDK takes them, natively.
+//! Sessions as native sessions of the SDK.
 
 use ferro_wit::BoxFuture;
 use ferro_wit::query::Query;

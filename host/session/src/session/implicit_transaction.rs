@@ -1,5 +1,5 @@
-//! What a session takes for a single statement: a connection of the tenant's share, and an implicit
-//! transaction where its effect has to be undone if it is too large.
+//! Single statements: a connection from the tenant's share, and an implicit transaction if the
+//! statement may have to be rolled back.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,7 +16,8 @@ use crate::limits::Wait;
 use crate::tenants::ConnectionPermit;
 
 impl Session {
-    /// Begins a write that is committed with its last row. Boxed, as it is rare and its future large.
+    /// Begins a write that commits after its last row. Boxed, as it is rare and its future is
+    /// large.
     pub(super) fn fetch_in_implicit_transaction<'a>(
         &'a self,
         database: &'a Database,
@@ -31,7 +32,7 @@ impl Session {
         })
     }
 
-    /// Runs a write, and commits what it changed unless that is too much. Boxed as well.
+    /// Runs a write, and commits it unless it changed too many rows. Boxed as well.
     pub(super) fn execute_in_implicit_transaction<'a>(
         &'a self,
         database: &'a Database,
@@ -61,7 +62,7 @@ impl Session {
         Ok(BegunTransaction { transaction, permit })
     }
 
-    /// Runs a single statement, which counts as one of the connections that the tenant may have.
+    /// Runs a single statement, which takes one of the tenant's connections.
     pub(super) async fn with_connection<T>(
         &self,
         work: impl Future<Output = Result<T, Error>> + Unpin,

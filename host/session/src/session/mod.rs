@@ -1,4 +1,4 @@
-//! Sessions: a database or a transaction, as one call may use it.
+//! Sessions: a database or a transaction, with the rights of one call.
 
 mod admission;
 mod client;
@@ -28,21 +28,21 @@ use self::admission::Occupied;
 use self::implicit_transaction::BegunTransaction;
 use self::work::Work;
 
-/// A database, or a transaction in it, under the rights and limits of a call.
+/// A database, or a transaction in it, with the rights and limits of a call.
 ///
-/// While a transaction that it began is open, a session answers with `busy`; open another one for
-/// work beside it. Dropping an unfinished transaction rolls it back.
+/// While a transaction that it began is open, a session returns `busy`; open another session for
+/// concurrent work. Dropping an unfinished transaction rolls it back.
 ///
 /// # Cancel safety
 ///
-/// A dropped future of any method leaves no connection in doubt: it is closed, and what a
-/// transaction did is rolled back.
+/// If the future of any method is dropped, its connection is closed, and its transaction rolled
+/// back.
 pub struct Session {
     granted: Arc<Granted>,
     target: Target,
     /// Whether a transaction that began here is open.
     occupied: Arc<AtomicBool>,
-    /// Of a transaction: keeps the session that it began in occupied.
+    /// For a transaction: keeps the session in which it began occupied.
     _parent: Option<Occupied>,
     _slot: Slot,
 }
@@ -52,10 +52,10 @@ enum Target {
     Transaction {
         transaction: Transaction,
         savepoint: bool,
-        /// Its connection counts against the tenant's share of the pool for as long as the
-        /// transaction, a savepoint or a cursor of it is there.
+        /// The permit for its connection in the tenant's share of the pool, held as long as the
+        /// transaction, a savepoint or a cursor of it exists.
         permit: Option<Arc<ConnectionPermit>>,
-        /// Whether rows were written that nobody has counted, as nobody has read what they return.
+        /// Whether uncounted rows were written, because their returned rows were not read.
         uncounted: Arc<AtomicBool>,
     },
 }
@@ -80,22 +80,22 @@ impl Session {
         }
     }
 
-    /// Run a query that returns rows.
+    /// Runs a query that returns rows.
     ///
     /// # Errors
     ///
-    /// `denied` or `read-only`, if the grant does not allow the query; `limit-exceeded`, `timeout`
-    /// or `busy`, where a limit is reached; `busy` while a transaction of this session is open;
-    /// and what is wrong with the query, its values or the database.
+    /// `denied` or `read-only` if the grant does not allow the query; `limit-exceeded`, `timeout`
+    /// or `busy` if a limit is reached; `busy` while a transaction of this session is open; and
+    /// errors of the query, its values or the database.
     pub async fn fetch(&self, query: &Query, parameters: Vec<Value>) -> Result<Cursor, Error> {
         self.read(query, parameters, None).await
     }
 
-    /// Write many rows, all or none; what each of them returns, in their order.
+    /// Writes many rows, all or none, and returns their `returning` values in the same order.
     ///
     /// # Errors
     ///
-    /// As [`Session::fetch`]; `invalid-query`, if the batch contradicts itself.
+    /// As [`Session::fetch`]; `invalid-query` if the batch is inconsistent.
     pub async fn write_returning(
         &self,
         query: &Query,
@@ -105,11 +105,11 @@ impl Session {
         self.read(query, parameters, Some(rows)).await
     }
 
-    /// The plan of a query, under the scope of the grant: what [`Session::fetch`] would send.
+    /// The plan of a query under the scope of the grant, as [`Session::fetch`] would send it.
     ///
     /// # Errors
     ///
-    /// What is wrong with the query, and what the grant does not allow.
+    /// Errors of the query, and rights that the grant lacks.
     pub async fn plan(&self, query: &Query) -> Result<Arc<Plan>, Error> {
         let policy = &self.granted.policy;
         let models = &self.granted.models;
@@ -124,7 +124,7 @@ impl Session {
         }
     }
 
-    /// Run a query for its effect; the number of rows changed.
+    /// Runs a query for its effect; returns the number of changed rows.
     ///
     /// # Errors
     ///
@@ -133,11 +133,11 @@ impl Session {
         self.change(query, parameters, None).await
     }
 
-    /// Insert many rows, all or none; the number of rows inserted.
+    /// Inserts many rows, all or none; returns the number of inserted rows.
     ///
     /// # Errors
     ///
-    /// As [`Session::fetch`]; `invalid-query`, if the batch contradicts itself.
+    /// As [`Session::fetch`]; `invalid-query` if the batch is inconsistent.
     pub async fn write(
         &self,
         query: &Query,
@@ -147,22 +147,22 @@ impl Session {
         self.change(query, parameters, Some(rows)).await
     }
 
-    /// Run SQL text that returns rows: one statement, with `?` or `$1` for its parameters.
+    /// Runs SQL text that returns rows: one statement, with `?` or `$1` for its parameters.
     ///
     /// # Errors
     ///
-    /// `denied`, if the grant has no `raw-sql`; else as [`Session::fetch`].
+    /// `denied` if the grant lacks `raw-sql`; otherwise as [`Session::fetch`].
     pub async fn fetch_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<Cursor, Error> {
         self.read_text(sql, parameters, None).await
     }
 
-    /// The same for rows whose columns are known: the statement has to have all of `expected` and no
-    /// others, in any order, and what it computes is read as what is expected of its column.
+    /// The same for rows with known columns: the statement must return exactly the columns of
+    /// `expected`, in any order, and computed values are read as the expected types.
     ///
     /// # Errors
     ///
     /// As [`Session::fetch_raw`]; `invalid-query` for other columns, and `decode-failed` for values
-    /// that are not what is expected.
+    /// that do not fit the expected types.
     pub async fn fetch_raw_as(
         &self,
         sql: &str,
@@ -189,7 +189,7 @@ impl Session {
         self.open(Work::Text(sql, parameters, expected), reservation, slot).await
     }
 
-    /// Run SQL text for its effect; the number of rows changed.
+    /// Runs SQL text for its effect; returns the number of changed rows.
     ///
     /// # Errors
     ///
@@ -202,13 +202,13 @@ impl Session {
         self.apply(Work::Text(sql, parameters, None), Some(reservation)).await
     }
 
-    /// A transaction, or a savepoint inside one. Until it ends, this session answers with `busy`.
-    /// Where the grant is read-only, so is the transaction.
+    /// Begins a transaction, or a savepoint inside one. Until it ends, this session returns `busy`.
+    /// With a read-only grant, the transaction is read-only.
     ///
     /// # Errors
     ///
-    /// `limit-exceeded`, if too many sessions are open; `busy`, if no connection or lock was free in
-    /// time; and what is wrong with the options or the database.
+    /// `limit-exceeded` if too many sessions are open; `busy` if no connection or lock was free in
+    /// time; and errors of the options or the database.
     pub async fn begin(&self, options: TransactionOptions) -> Result<Self, Error> {
         self.admit(&[])?;
         let parent = Occupied::take(&self.occupied)?;
@@ -235,14 +235,14 @@ impl Session {
         })
     }
 
-    /// End a transaction or release a savepoint.
+    /// Commits a transaction or releases a savepoint.
     ///
     /// # Errors
     ///
-    /// `invalid-query`, if this is not a transaction; `busy`, if a savepoint or a cursor is open in
-    /// it: it is then rolled back, with its savepoints. `timeout`, if it was open for too long, and
-    /// `limit-exceeded`, if more rows were written than may be: it is then rolled back.
-    /// `outcome-unknown`, if the connection broke meanwhile.
+    /// `invalid-query` if this is not a transaction; `busy` if a savepoint or a cursor is open in
+    /// it; `timeout` if it was open for too long; `limit-exceeded` if it wrote too many rows. In
+    /// the last three cases it is rolled back, with its savepoints. `outcome-unknown` if the
+    /// connection was lost meanwhile.
     pub async fn commit(self) -> Result<(), Error> {
         self.admit_no_other()?;
         let Target::Transaction { transaction, savepoint, permit, uncounted } = self.target else {
@@ -252,7 +252,7 @@ impl Session {
         if self.granted.call.limits().is_some() && uncounted.load(Ordering::Acquire) {
             return Err(Limits::rows_uncounted());
         }
-        // A savepoint that is not released in time is gone with its transaction.
+        // A savepoint that is not released in time ends with its transaction.
         let wait = if savepoint { Wait::Run } else { Wait::Commit };
         if let (Some(end), Some(limits)) = (transaction.deadline(), self.granted.call.limits())
             && end <= Instant::now()
@@ -265,11 +265,11 @@ impl Session {
         outcome
     }
 
-    /// Undo a transaction, or what happened since a savepoint.
+    /// Rolls back a transaction, or to a savepoint.
     ///
     /// # Errors
     ///
-    /// `invalid-query`, if this is not a transaction; `busy`, if a savepoint or a cursor is open in
+    /// `invalid-query` if this is not a transaction; `busy` if a savepoint or a cursor is open in
     /// it: it is rolled back when that ends.
     pub async fn rollback(self) -> Result<(), Error> {
         self.admit_no_other()?;
@@ -282,25 +282,25 @@ impl Session {
         outcome
     }
 
-    /// The fields of a model that the grant forces to one value, with it: rows that are inserted
-    /// without them have it, those with another one are `denied`.
+    /// The fields of a model that the grant forces to one value, with that value: inserted rows
+    /// have it by default, and rows with another one are `denied`.
     #[must_use]
     pub fn settled(&self, model: &str) -> Vec<(&str, &Value)> {
         self.granted.policy.settled(model)
     }
 
-    /// Have queries from here on mean other models: an application may get some while a transaction
-    /// is open. The grant stays as it is.
+    /// Replaces the models for further queries, since an application may add models while a
+    /// transaction is open. The grant does not change.
     ///
     /// # Errors
     ///
-    /// `invalid-configuration`, if the grant does not fit the models.
+    /// `invalid-configuration` if the grant does not fit the models.
     pub fn renew(&mut self, models: Arc<Models>) -> Result<(), Error> {
         self.granted = Arc::new(renewed(&self.granted, models)?);
         Ok(())
     }
 
-    /// When a transaction has to end.
+    /// The deadline of the transaction.
     fn end(&self) -> Option<Instant> {
         match &self.target {
             Target::Database(..) => None,

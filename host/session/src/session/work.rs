@@ -1,4 +1,4 @@
-//! What a session has the database do, wherever the session is: in a database or a transaction.
+//! The work of a session, in a database or a transaction.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::row_reservation::RowReservation;
 
 pub(super) enum Work<'a> {
     Query(Execution),
-    /// SQL, its parameters, and the columns that its rows are to have, if that is told.
+    /// SQL, its parameters, and the expected columns of its rows, if known.
     Text(&'a str, Vec<Value>, Option<Arc<[ExpectedColumn]>>),
 }
 
@@ -61,7 +61,7 @@ impl Work<'_> {
 }
 
 impl Session {
-    /// Run a query that returns rows.
+    /// Runs a query that returns rows.
     pub(super) async fn read(
         &self,
         query: &Query,
@@ -74,7 +74,7 @@ impl Session {
         self.open(Work::Query(execution), reservation, slot).await
     }
 
-    /// Run a query for its effect.
+    /// Runs a query for its effect.
     pub(super) async fn change(
         &self,
         query: &Query,
@@ -86,7 +86,7 @@ impl Session {
         self.apply(Work::Query(execution), reservation).await
     }
 
-    /// Begin what returns rows.
+    /// Begins work that returns rows.
     pub(super) async fn open(
         &self,
         work: Work<'_>,
@@ -122,7 +122,7 @@ impl Session {
         }
     }
 
-    /// Do what has an effect; the number of rows changed.
+    /// Runs work for its effect; returns the number of changed rows.
     pub(super) async fn apply(
         &self,
         work: Work<'_>,
@@ -130,7 +130,7 @@ impl Session {
     ) -> Result<u64, Error> {
         let undoable = match work {
             Work::Query(..) => reservation.as_ref().is_some_and(RowReservation::may_pass_limit),
-            // Text that is trusted as the application's own may be one that runs in no transaction.
+            // Trusted text may be a statement that cannot run in a transaction.
             Work::Text(..) => self.granted.policy.has_fenced_text(),
         };
         let changed = match &self.target {
@@ -154,7 +154,7 @@ impl Session {
         }
     }
 
-    /// Waits for the database, as long as the limits allow.
+    /// Waits for the database, within the limits.
     pub(super) async fn run<T>(
         &self,
         work: impl Future<Output = Result<T, Error>> + Unpin,
@@ -162,7 +162,7 @@ impl Session {
         self.run_by(self.end(), work).await
     }
 
-    /// The same, in a transaction that has to end by some time.
+    /// The same, in a transaction with a deadline.
     pub(super) async fn run_by<T>(
         &self,
         end: Option<Instant>,
