@@ -1,14 +1,13 @@
-//! Batches: whether what they say of themselves is true. Guests make them, so nothing is taken on
-//! trust.
+//! Batches, and checks that they are consistent: guests create them, so they are not trusted.
 
 use crate::types::{Batch, Column, Elements, Scalars};
 
 impl Batch {
-    /// A batch of the given columns.
+    /// Creates a batch of the given columns.
     ///
     /// # Errors
     ///
-    /// Says which column is not as long as the first one, or contradicts itself.
+    /// The column that differs in length from the first one, or is inconsistent.
     pub fn new(columns: Vec<Column>) -> Result<Self, String> {
         let rows = columns.first().map_or(0, Column::len);
         let rows = u32::try_from(rows).map_err(|_| "more than 2^32 rows".to_owned())?;
@@ -18,11 +17,12 @@ impl Batch {
     }
 
     /// Checks that every column has as many values as the batch has rows, that the ends of texts,
-    /// byte strings and arrays grow and stay inside their data, and that bitmaps are long enough.
+    /// byte strings and arrays increase and stay within their data, and that bitmaps are long
+    /// enough.
     ///
     /// # Errors
     ///
-    /// Says which column is wrong, and how.
+    /// The inconsistent column, and its fault.
     pub fn validate(&self) -> Result<(), String> {
         for (index, column) in self.columns.iter().enumerate() {
             validate_column(column, self.rows as usize)
@@ -31,8 +31,8 @@ impl Batch {
         Ok(())
     }
 
-    /// The bytes of all values, of their ends and of their null bitmaps: what a reader has to make room
-    /// for.
+    /// The size of all values, their ends and their null bitmaps, in bytes, which a reader must
+    /// allocate.
     ///
     /// # Examples
     ///

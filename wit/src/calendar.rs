@@ -21,7 +21,7 @@ pub const DAY: i64 = 24 * HOUR;
 /// The times of a day. The last one is its end, `24:00:00`, as on PostgreSQL.
 pub const TIMES: RangeInclusive<i64> = 0..=DAY;
 
-/// The days of 400 years, after which the calendar begins anew.
+/// The days of 400 years, after which the calendar repeats.
 pub const CYCLE: i64 = 146_097;
 
 /// The days from 0000-03-01 to 1970-01-01. Years that begin in March have their leap day at the end.
@@ -53,7 +53,7 @@ pub fn date(day: i64) -> (i64, u8, u8) {
     (cycle * 400 + year + next, month as u8, day as u8)
 }
 
-/// The count of days of a date; none if it is not in the calendar of the years 1 to 9999.
+/// The count of days of a date; `None` if it is not in the calendar of the years 1 to 9999.
 ///
 /// ```
 /// use ferro_wit::calendar::day;
@@ -96,7 +96,7 @@ pub fn clock(time: i64) -> (u8, u8, u8, u32) {
     (hour as u8, minute as u8, second as u8, microsecond as u32)
 }
 
-/// The time of day of its parts; none if no day has it.
+/// The time of day from its parts; `None` if it does not exist.
 #[must_use]
 pub fn time(hour: i64, minute: i64, second: i64, microsecond: i64) -> Option<i64> {
     let exists = (0..=24).contains(&hour)

@@ -1,4 +1,4 @@
-//! The interface `database` as Rust traits: what the SDK asks of whoever runs its queries.
+//! The interface `database` as Rust traits, which the SDK needs to run queries.
 //!
 //! In a plugin, the imports of the component implement them, and every future is ready at once; in
 //! an application, `ferro-session` does.
@@ -21,17 +21,17 @@ pub trait Session: Send + Sync {
     /// The SQL dialect of the database.
     fn dialect(&self) -> Dialect;
 
-    /// Run a query that returns rows.
+    /// Runs a query that returns rows.
     fn fetch(
         &self,
         query: Query,
         parameters: Vec<Value>,
     ) -> BoxFuture<'_, Result<Box<dyn Cursor>, Error>>;
 
-    /// Run a query for its effect; the number of rows changed.
+    /// Runs a query for its effect; returns the number of changed rows.
     fn execute(&self, query: Query, parameters: Vec<Value>) -> BoxFuture<'_, Result<u64, Error>>;
 
-    /// Insert many rows, or update many by their keys, all or none; the number of rows changed.
+    /// Inserts many rows, or updates many by key, all or none; returns the number of changed rows.
     fn write(
         &self,
         query: Query,
@@ -39,7 +39,7 @@ pub trait Session: Send + Sync {
         rows: Batch,
     ) -> BoxFuture<'_, Result<u64, Error>>;
 
-    /// The same, of a query with `returning`: what it returns, for an insert in the order of the rows.
+    /// The same, for a query with `returning`; an insert returns rows in the order of the batch.
     fn write_returning(
         &self,
         query: Query,
@@ -47,7 +47,7 @@ pub trait Session: Send + Sync {
         rows: Batch,
     ) -> BoxFuture<'_, Result<Box<dyn Cursor>, Error>>;
 
-    /// Run a statement of SQL text that returns rows: the interface `raw-sql`.
+    /// Runs an SQL statement that returns rows: the interface `raw-sql`.
     fn fetch_raw(
         &self,
         sql: String,
@@ -57,7 +57,7 @@ pub trait Session: Send + Sync {
         Box::pin(ready(Err(no_sql_text())))
     }
 
-    /// Run a statement of SQL text for its effect; the number of rows changed.
+    /// Runs an SQL statement for its effect; returns the number of changed rows.
     fn execute_raw(
         &self,
         sql: String,
@@ -67,29 +67,30 @@ pub trait Session: Send + Sync {
         Box::pin(ready(Err(no_sql_text())))
     }
 
-    /// A transaction, or a savepoint inside one. Until it ends, `self` answers with an error.
+    /// Begins a transaction, or a savepoint inside one. Until it ends, `self` returns errors.
     fn begin(&self, options: TransactionOptions) -> BoxFuture<'_, Result<Box<dyn Session>, Error>>;
 
-    /// End a transaction or release a savepoint: `busy`, if a savepoint or a cursor of it is still
-    /// open. After any error it is undone.
+    /// Commits a transaction or releases a savepoint; `busy` if a savepoint or a cursor of it is
+    /// still open. After any error it is rolled back.
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>>;
 
-    /// Undo a transaction, or what happened since a savepoint.
+    /// Rolls back a transaction, or to a savepoint.
     fn rollback(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>>;
 }
 
-/// Rows on their way: the resource `cursor` of the WIT.
+/// A cursor over rows: the resource `cursor` of the WIT.
 pub trait Cursor: Send {
-    /// The columns of the present result set.
+    /// The columns of the current result set.
     fn columns(&self) -> &[ColumnInfo];
 
-    /// How the rows of the present result set find their parents; none for the query's own rows.
+    /// How the rows of the current result set are linked to their parents; `None` for the query's
+    /// own rows.
     fn attached(&self) -> Option<&Attachment>;
 
-    /// Up to `max_rows` further rows; none at the end.
+    /// Reads up to `max_rows` further rows; `None` at the end.
     fn next(&mut self, max_rows: u32) -> BoxFuture<'_, Result<Option<Batch>, Error>>;
 
-    /// Go to the next result set; false after the last.
+    /// Advances to the next result set; false after the last.
     fn next_result(&mut self) -> BoxFuture<'_, Result<bool, Error>>;
 }
 

@@ -1,21 +1,21 @@
-//! Columns: reading and growing them.
+//! Columns: reading them, and appending to them.
 
 use crate::types::{Arrays, Blobs, Column, Elements, Interval, ScalarType, Scalars, Texts, Value};
 
 impl Texts {
-    /// How many texts there are.
+    /// The number of texts.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there is no text at all.
+    /// Whether there are no texts.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// The text at `index`; none if there is none or if the ends do not describe the data.
+    /// The text at `index`; `None` if it does not exist or the ends do not fit the data.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&str> {
         let (start, end) = span(&self.ends, index)?;
@@ -24,19 +24,19 @@ impl Texts {
 }
 
 impl Blobs {
-    /// How many byte strings there are.
+    /// The number of byte strings.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there is no byte string at all.
+    /// Whether there are no byte strings.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// The byte string at `index`; none if there is none or if the ends do not describe the data.
+    /// The byte string at `index`; `None` if it does not exist or the ends do not fit the data.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&[u8]> {
         let (start, end) = span(&self.ends, index)?;
@@ -51,7 +51,7 @@ impl Elements {
         crate::scalar_kind!(self)
     }
 
-    /// How many elements there are, nulls included.
+    /// The number of elements, including nulls.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -68,7 +68,7 @@ impl Elements {
         }
     }
 
-    /// Whether there is no element at all.
+    /// Whether there are no elements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -76,13 +76,13 @@ impl Elements {
 }
 
 impl Scalars {
-    /// How many values there are, nulls included.
+    /// The number of values, including nulls.
     #[must_use]
     pub fn len(&self) -> usize {
         self.elements.len()
     }
 
-    /// Whether there is no value at all.
+    /// Whether there are no values.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.elements.is_empty()
@@ -94,8 +94,8 @@ impl Scalars {
         bit(self.nulls.as_deref(), index)
     }
 
-    /// A copy of the value at `index`; none past the end, or where the ends of texts or byte
-    /// strings do not describe their data.
+    /// A copy of the value at `index`; `None` past the end, or if the ends of texts or byte strings
+    /// do not fit their data.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Value> {
         if index >= self.len() {
@@ -123,7 +123,7 @@ impl Scalars {
 }
 
 impl Column {
-    /// How many values there are, nulls included.
+    /// The number of values, including nulls.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -132,13 +132,13 @@ impl Column {
         }
     }
 
-    /// Whether there is no value at all.
+    /// Whether there are no values.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// A copy of the value at `index`; none past the end, or where the column contradicts itself.
+    /// A copy of the value at `index`; `None` past the end, or if the column is inconsistent.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Value> {
         match self {
@@ -169,7 +169,7 @@ impl Arrays {
 }
 
 impl Scalars {
-    /// No values, ready for values of a kind.
+    /// Creates an empty column for values of a kind.
     #[must_use]
     pub fn with_kind(kind: ScalarType) -> Self {
         let texts = || Texts { data: String::new(), ends: Vec::new() };
@@ -191,11 +191,11 @@ impl Scalars {
         Self { elements, nulls: None }
     }
 
-    /// Add a value at the end.
+    /// Appends a value.
     ///
     /// # Errors
     ///
-    /// Gives the value back if it is of another kind, or if the texts would pass 4 GiB.
+    /// Returns the value if it is of another kind, or if the texts would exceed 4 GiB.
     pub fn push(&mut self, value: Value) -> Result<(), Value> {
         let index = self.len();
         if matches!(value, Value::Null) {
@@ -234,7 +234,7 @@ impl Scalars {
         Ok(())
     }
 
-    /// Add a null at the end.
+    /// Appends a null.
     pub fn push_null(&mut self) {
         let index = self.len();
         match &mut self.elements {
@@ -259,7 +259,7 @@ impl Scalars {
         nulls[index / 8] |= 1 << (index % 8);
     }
 
-    /// Keeps the bitmap as long as the values, once there is one.
+    /// Extends the bitmap, if there is one, to the length of the values.
     fn grow_nulls(&mut self, index: usize) {
         if let Some(nulls) = &mut self.nulls {
             nulls.resize(index / 8 + 1, 0);

@@ -1,11 +1,11 @@
-//! What errors have besides their fields.
+//! Methods of errors.
 
 use std::fmt;
 
 use crate::types::{Error, ErrorKind};
 
 impl Error {
-    /// An error of a kind with a message, and nothing from a database.
+    /// Creates an error of a kind with a message, without details from a database.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
@@ -19,27 +19,27 @@ impl Error {
         }
     }
 
-    /// The code where all connections of a pool were in use for too long.
+    /// The code if all connections of a pool were in use for too long.
     pub const POOL_TIMEOUT: &str = "FERRO_POOL_TIMEOUT";
-    /// The code where a transaction has ended already.
+    /// The code if a transaction has already ended.
     pub const TRANSACTION_ENDED: &str = "FERRO_TRANSACTION_ENDED";
 
-    /// The code where a plugin broke off, in a trap or by an exit, through no fault of the host's.
+    /// The code if a plugin trapped or exited, through no fault of the host.
     pub const PLUGIN_TRAPPED: &str = "FERRO_PLUGIN_TRAPPED";
 
-    /// The same with a code, one of Ferro's own.
+    /// Sets a code, one of Ferro's own.
     #[must_use]
     pub fn with_code(self, code: &str) -> Self {
         Self { code: Some(code.to_owned()), ..self }
     }
 
-    /// The same, worth another attempt.
+    /// Marks the error as retryable.
     #[must_use]
     pub fn retryable(self) -> Self {
         Self { retryable: true, ..self }
     }
 
-    /// Whether a database gave the code: not where there is none, or it is one of Ferro's own.
+    /// Whether the code is from a database; false without a code, or for one of Ferro's own.
     #[must_use]
     pub fn is_from_database(&self) -> bool {
         self.code.as_deref().is_some_and(|it| !it.starts_with("FERRO_"))

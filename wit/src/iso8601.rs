@@ -1,4 +1,4 @@
-//! Dates and times as text, written and read in one way by the core, the hosts and the SDK.
+//! Dates and times as text, in the same form for the core, the hosts and the SDK.
 //!
 //! | kind | text |
 //! | --- | --- |
@@ -7,9 +7,9 @@
 //! | timestamp | `YYYY-MM-DD HH:MM:SS.ffffff` |
 //! | timestamptz | `YYYY-MM-DD HH:MM:SS.ffffff+00:00`, always in UTC |
 //!
-//! From the year 1 to 9999 these sort as they stand. What others write is read too: a `T` between date
-//! and time, seconds or a fraction that are missing, a fraction that is shorter, another offset, and a
-//! date alone for its first moment.
+//! From the year 1 to 9999 the text is sortable. Other forms are read too: a `T` between date and
+//! time, missing seconds or fractions, shorter fractions, other offsets, and a date alone for its
+//! start.
 //!
 //! ```
 //! use ferro_wit::iso8601::{read_timestamp, write_timestamptz};
@@ -51,7 +51,7 @@ pub fn write_time(out: &mut String, time: i64) {
     write_digits(out, microsecond, 6);
 }
 
-/// Appends a timestamp in no time zone, of microseconds since 1970.
+/// Appends a timestamp without a time zone, of microseconds since 1970.
 pub fn write_timestamp(out: &mut String, timestamp: i64) {
     write_date(out, timestamp.div_euclid(DAY));
     out.push(' ');
@@ -64,7 +64,7 @@ pub fn write_timestamptz(out: &mut String, timestamp: i64) {
     out.push_str("+00:00");
 }
 
-/// The days of a date of the years 1 to 9999; none of any other text.
+/// The days of a date of the years 1 to 9999; `None` for any other text.
 #[must_use]
 pub fn read_date(text: &str) -> Option<i32> {
     let mut reader = Reader(text.as_bytes());
@@ -72,7 +72,7 @@ pub fn read_date(text: &str) -> Option<i32> {
     reader.end(i32::try_from(day).ok()?)
 }
 
-/// The microseconds of a time of day; none of any other text.
+/// The microseconds of a time of day; `None` for any other text.
 #[must_use]
 pub fn read_time(text: &str) -> Option<i64> {
     let mut reader = Reader(text.as_bytes());
@@ -80,8 +80,8 @@ pub fn read_time(text: &str) -> Option<i64> {
     reader.end(time)
 }
 
-/// The microseconds of a date and a time where it is said, and of the offset to the east of UTC where
-/// there is one; none of any other text.
+/// The microseconds of a date with an optional time, and of the offset east of UTC if there is one;
+/// `None` for any other text.
 #[must_use]
 pub fn read_timestamp(text: &str) -> Option<(i64, Option<i64>)> {
     let mut reader = Reader(text.as_bytes());
@@ -103,7 +103,7 @@ fn write_digits(out: &mut String, number: u32, width: u32) {
     }
 }
 
-/// What is left to read.
+/// The rest of the text.
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
@@ -147,7 +147,7 @@ impl Reader<'_> {
         (hours < 24 && minutes < 60).then_some(sign * (hours * HOUR + minutes * MINUTE))
     }
 
-    /// One to six digits, as microseconds. More would be lost.
+    /// One to six digits, as microseconds. More digits would be lost.
     fn fraction(&mut self) -> Option<i64> {
         let digits = self.0.iter().take_while(|it| it.is_ascii_digit()).count();
         let scale = u32::try_from(digits).ok().filter(|it| (1..=6).contains(it))?;
@@ -167,7 +167,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// What was read, if that was all.
+    /// The result, if the text ends here.
     fn end<T>(&self, found: T) -> Option<T> {
         self.0.is_empty().then_some(found)
     }

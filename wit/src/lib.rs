@@ -1,9 +1,9 @@
 //! The WIT package `ferro:orm` as Rust types: the common language of the compiler, the hosts and
 //! the SDK.
 //!
-//! The modules are generated from the `.wit` files beside this crate, one for each interface. They
-//! read and write JSON through serde, in the form that `compiler-text` takes. The feature
-//! `wasmtime` lets a host pass them to components as they are.
+//! The modules are generated from the `.wit` files next to this crate, one for each interface. They
+//! read and write JSON through serde, in the form that `compiler-text` takes. With the feature
+//! `wasmtime`, a host can pass them to components directly.
 //!
 //! ```
 //! use ferro_wit::types::{Error, ErrorKind, Value};

@@ -1,5 +1,5 @@
-//! What models, fields and types are called in a database and in messages: one rule for the core
-//! that writes SQL, the hosts that look up grants, and the tools that show both.
+//! The names of models, fields and types in databases and messages: one rule for the core that
+//! generates SQL, the hosts that look up grants, and the tools that show both.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,8 +14,7 @@ use crate::types::ScalarType;
 pub const REBUILT: &str = "ferro new ";
 
 impl Model {
-    /// The name of the table, without its namespace: the model's own in snake case where it names
-    /// none.
+    /// The name of the table, without its namespace; by default the model's name in snake case.
     #[must_use]
     pub fn table_name(&self) -> Cow<'_, str> {
         match &self.table {
@@ -24,7 +23,7 @@ impl Model {
         }
     }
 
-    /// The table as grants name it: `namespace.table` where the model names a namespace.
+    /// The table's name in grants: `namespace.table` if the model has a namespace.
     #[must_use]
     pub fn full_table_name(&self) -> String {
         let table = self.table_name();
@@ -36,16 +35,16 @@ impl Model {
 }
 
 impl Field {
-    /// The name of the column: the field's own where it names none.
+    /// The name of the column; by default the field's name.
     #[must_use]
     pub fn column_name(&self) -> &str {
         self.column.as_deref().unwrap_or(&self.name)
     }
 }
 
-/// How a name of a program is called in a database, where nothing else is said: the table of a
-/// model, an enum and its values. Words of letters and digits become snake case; what stands between
-/// them stays, so that a name of a table is its own.
+/// The default database name for a name in a program: of the table of a model, an enum and its
+/// values. Words of letters and digits become snake case; other characters stay, so that the name
+/// of a table maps to itself.
 ///
 /// ```
 /// use ferro_wit::snake_case;
@@ -86,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    /// What all who name something have to agree on: their own tests read it, too.
+    /// The names that all implementations must agree on: their own tests read the file, too.
     const NAMES: &str = include_str!("../../tests/names.json");
 
     #[test]

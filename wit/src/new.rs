@@ -1,4 +1,4 @@
-//! Records that say no more than they must: others are made of them with `..`.
+//! Minimal records, to be extended with `..`.
 
 use crate::query::{
     Aggregate, AggregateFunction, Distinct, Node, NodeRef, Projection, Query, Select, Statement,
@@ -6,7 +6,7 @@ use crate::query::{
 use crate::schema::{ColumnType, Field, Model};
 
 impl Model {
-    /// A model whose table has its name, with nothing but fields and a key.
+    /// A model with only fields and a key, whose table has the default name.
     ///
     /// ```
     /// use ferro_wit::schema::{ColumnType, Field, IntegerWidth, Model};
@@ -35,7 +35,7 @@ impl Model {
 }
 
 impl Field {
-    /// A field whose column has its name. It is not null, and has no default.
+    /// A non-nullable field without a default, whose column has its name.
     #[must_use]
     pub fn new(name: impl Into<String>, kind: ColumnType) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl Field {
 }
 
 impl Select {
-    /// All rows of a model, with all of its fields, in no order.
+    /// A select of all rows of a model, with all of its fields, without an order.
     #[must_use]
     pub fn new(model: impl Into<String>) -> Self {
         Self {

@@ -1,13 +1,13 @@
-//! Places in the order of a query as text: digits and the letters `a` to `f`, for a URL.
+//! Positions in the order of a query as text: digits and the letters `a` to `f`, for URLs.
 
 use uuid::Uuid;
 
 use crate::types::Value;
 use crate::value::is_decimal;
 
-/// How a term of an order is called in a position: its path (`author.name`; `?` where it is
-/// computed), behind a `-` if it descends, and before a `^` if nulls come first. An order is called
-/// by its terms, with commas between them.
+/// The name of an order's term in a position: its path (`author.name`, or `?` if it is computed),
+/// with the prefix `-` if it descends, and the suffix `^` if nulls come first. The name of an order
+/// is its terms, separated by commas.
 ///
 /// ```
 /// assert_eq!(ferro_wit::position::term("author.name", true, false), "-author.name");
@@ -19,10 +19,10 @@ pub fn term(path: &str, descending: bool, nulls_first: bool) -> String {
     format!("{sign}{path}{nulls}")
 }
 
-/// The text of an order and of the values that a row has in it, which every host and the SDK hand
-/// out. Whoever sees it can read them.
+/// The text of an order and of a row's values in it, the same in every host and the SDK. The values
+/// are readable.
 ///
-/// Nothing is ordered by intervals, documents or arrays: those would be null.
+/// Intervals, documents and arrays cannot be in an order: they would be written as null.
 ///
 /// ```
 /// use ferro_wit::position::{read, write};
@@ -34,12 +34,12 @@ pub fn term(path: &str, descending: bool, nulls_first: bool) -> String {
 /// ```
 #[must_use]
 pub fn write(order: &str, values: &[Value]) -> String {
-    // A part has no NUL: names have none, and what is not a number is in hexadecimal.
+    // A part contains no NUL: names have none, and other values are in hexadecimal.
     let parts: Vec<_> = values.iter().map(part_of).collect();
     hex::encode(format!("{order}\0{}", parts.join("\0")))
 }
 
-/// The order and the values of such a text; none of any other.
+/// Reads the order and the values from such a text; `None` for any other text.
 #[must_use]
 pub fn read(text: &str) -> Option<(String, Vec<Value>)> {
     let parts = String::from_utf8(hex::decode(text).ok()?).ok()?;

@@ -1,7 +1,7 @@
-//! What others wrote, where it is shown: in messages, logs and scripts.
+//! Text from outside, escaped for messages, logs and scripts.
 
-/// A text as a part of one line. What would end the line, move the cursor of a terminal, or change
-/// the order in which it shows other characters is escaped, as in Rust; tabs stay.
+/// Escapes a text to fit in one line. Characters that would end the line, move a terminal's cursor,
+/// or change the display order of others are escaped, as in Rust; tabs stay.
 ///
 /// ```
 /// use ferro_wit::escape_line;
@@ -16,7 +16,8 @@ pub fn escape_line(text: &str) -> String {
         match character {
             '\t' => line.push(character),
             _ if character.is_control() => line.extend(character.escape_default()),
-            // The ends of lines and paragraphs, and what has Unicode's property `Bidi_Control`.
+            // The ends of lines and paragraphs, and characters with Unicode's property
+            // `Bidi_Control`.
             '\u{2028}'
             | '\u{2029}'
             | '\u{61c}'

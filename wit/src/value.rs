@@ -1,10 +1,10 @@
-//! Values: what they are made of, and of what type they are.
+//! Values: their types, and checks that they are consistent.
 
 use uuid::Uuid;
 
 use crate::types::{Dialect, ScalarType, TransactionOptions, Value};
 
-/// The scalar type of an enum that has a case for each of them; what its other cases are is said.
+/// Maps an enum with a case for each scalar type to the type; other cases are listed.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! scalar_kind {
@@ -63,7 +63,7 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 }
 
 impl Value {
-    /// The scalar type of this value, or of the elements of an array; none for null.
+    /// The scalar type of this value, or of the elements of an array; `None` for null.
     #[must_use]
     pub fn kind(&self) -> Option<ScalarType> {
         Some(crate::scalar_kind!(self,
@@ -72,13 +72,13 @@ impl Value {
         ))
     }
 
-    /// Checks that the ends of texts and byte strings of an array grow and stay inside their data,
-    /// and that its bitmap is long enough. Ends that overlap would make an array of a few bytes
-    /// stand for a text of any size.
+    /// Checks that the ends of texts and byte strings of an array increase and stay within their
+    /// data, and that its bitmap is long enough. With overlapping ends, an array of a few bytes
+    /// could represent texts of any size.
     ///
     /// # Errors
     ///
-    /// Says what is wrong.
+    /// The fault.
     pub fn validate(&self) -> Result<(), String> {
         match self {
             Self::Array(items) => crate::batch::validate_scalars(items, items.len()),

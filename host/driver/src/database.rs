@@ -1,4 +1,4 @@
-//! One database: a pool of connections, and who waits for them.
+//! Databases: a pool of connections, and the callers that wait for them.
 
 use std::fmt;
 use std::pin::pin;
@@ -40,63 +40,64 @@ use crate::vigil::Inquiry;
 /// ```
 #[derive(Clone)]
 pub struct Database {
-    /// The pool of now: another of the same kind may take its place.
+    /// The current pool, which another of the same kind may replace.
     pool: Arc<RwLock<Arc<Inner>>>,
     dialect: Dialect,
-    /// Whether a pooler may lend the session to others between two transactions.
+    /// Whether a pooler may give the session to others between two transactions.
     is_pooled: bool,
-    /// None: the caller is the application itself.
+    /// `None` if the caller is the application itself.
     fence: Option<Arc<Fence>>,
-    /// None: the caller may keep as many workers busy as he has connections.
+    /// `None` if the caller may keep as many workers busy as it has connections.
     workers: Option<Arc<Semaphore>>,
 }
 
-/// What a pool is doing.
+/// The current state of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stats {
-    /// Open connections, those that are just being given back or closed among them.
+    /// Open connections, including those that are being returned or closed.
     pub size: u32,
-    /// Open connections that nobody has.
+    /// Idle connections.
     pub idle: u32,
     /// Connections in use: by a statement, a cursor or a transaction.
     pub acquired: u32,
-    /// Callers in line for a connection.
+    /// Callers that wait for a connection.
     pub waiting: u32,
-    /// The most connections there can be.
+    /// Maximum number of connections.
     pub max: u32,
 }
 
 struct Inner {
-    /// How messages name it.
+    /// Its name in messages.
     name: String,
     pool: Pool,
     probe: Probe,
     max: u32,
     acquire_timeout: Duration,
     persistence: Persistence,
-    /// Whether a connection that was idle, or is to write, is asked for a sign of life before.
+    /// Whether a connection is tested before use if it was idle, or is used to write.
     tests: bool,
     parking: Arc<Parking>,
     keeper: Mutex<Option<SqliteConnection>>,
 }
 
 impl Database {
-    /// Opens a pool, and its first connection at once to see that it can.
+    /// Opens a pool, with a first connection to check that it works.
     ///
     /// URLs are `sqlite:path` and `sqlite://path` with `?mode=rwc` (create if missing), `rw` (the
     /// default), `ro` or `memory`; `sqlite::memory:`; and
-    /// `postgresql://user:password@host:port/database` with `sslmode`, `sslrootcert`, `sslcert`
-    /// and `sslkey`, `application_name`, `options`, and `host=/folder` for a Unix socket. Without a
-    /// user it is the account of the process. Nothing is taken from the environment.
+    /// `postgresql://user:password@host:port/database` with `sslmode`, `sslrootcert`, `sslcert` and
+    /// `sslkey`, `application_name`, `options`, and `host=/folder` for a Unix socket. The default
+    /// user is the account of the process. The environment is not used.
     ///
-    /// An in-memory database is one for the whole pool, lives as long as the pool, and cannot be
-    /// reached from another. Its readers share it, a writer has it alone: one that waits for an
-    /// open cursor ends in `busy` after the busy timeout. It holds up to 1 GiB.
+    /// An in-memory database is shared by the whole pool, lives as long as the pool, and cannot be
+    /// accessed from another pool. Readers share it, and a writer has exclusive access: a writer
+    /// that waits for an open cursor fails with `busy` after the busy timeout. Its maximum size is
+    /// 1 GiB.
     ///
     /// # Errors
     ///
-    /// `invalid-configuration` for a URL or an option that is not understood, `connection-failed`
-    /// where nobody answers, `authentication-failed`, `database-missing`, `tls-failed`.
+    /// `invalid-configuration` for an invalid URL or option, `connection-failed` if nothing
+    /// answers, `authentication-failed`, `database-missing`, `tls-failed`.
     pub async fn connect(url: &str, options: &ConnectOptions) -> Result<Self, Error> {
         Self::connect_as(None, url, options).await
     }
@@ -165,14 +166,14 @@ impl Database {
         Ok(database)
     }
 
-    /// Opens a pool that takes the place of this one, in all clones, too. Who waits for a connection
-    /// gets one of the new pool; who has one ends in peace, and this waits for them. Until the new pool
-    /// is open, and where it cannot be opened, the old one stays.
+    /// Opens a pool that replaces this one, in all clones, too. Callers that wait for a connection
+    /// get one of the new pool; this waits until those that have one are done. The old pool stays
+    /// until the new one is open, and if it cannot be opened.
     pub(crate) async fn replace(&self, url: &str, options: &ConnectOptions) -> Result<(), Error> {
         let old = self.inner();
         let (name, label) = (&old.name, old.parking.log().label.as_str());
         let new = Self::connect_as(Some(label).filter(|it| !it.is_empty()), url, options).await?;
-        // Plans are made for a dialect, and fences were allowed for a kind of connection.
+        // Plans depend on the dialect, and fences on the kind of connection.
         if (new.dialect, new.is_pooled) != (self.dialect, self.is_pooled) {
             new.disconnect().await;
             return Err(invalid_configuration(format!(
@@ -200,18 +201,18 @@ impl Database {
         Arc::ptr_eq(&self.pool, &other.pool)
     }
 
-    /// The SQL language of the database.
+    /// The SQL dialect of the database.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// Asks the database for an answer; how long it took, without the wait for a connection.
+    /// Makes a round trip to the database; returns its duration, without the wait for a connection.
     ///
     /// # Errors
     ///
-    /// `busy` if no connection is free in time, `timeout` if one is and there is no answer within
-    /// `acquire_timeout`, else why there is none.
+    /// `busy` if no connection is free in time, `timeout` if there is no answer within
+    /// `acquire_timeout`, otherwise the cause of the failure.
     pub async fn check(&self) -> Result<Duration, Error> {
         let mut lease = self.acquire_live().await?;
         lease.doubt();
@@ -220,7 +221,7 @@ impl Database {
             Dialect::Sqlite => connect::READ,
             Dialect::Postgres => "SELECT 1",
         };
-        // A pooler that is paused lets callers in, and keeps what they ask.
+        // A paused pooler accepts connections, and holds their requests.
         let inner = self.inner();
         match timeout(inner.acquire_timeout, lease.command(question)).await {
             Ok(answer) => answer.map_err(|error| from_sqlx(&error, self.dialect()))?,
@@ -232,13 +233,13 @@ impl Database {
         Ok(elapsed)
     }
 
-    /// The same pool, for a caller that the database itself holds to a fence.
+    /// The same pool, for a caller that the database itself restricts by a fence.
     ///
-    /// What has to hold for a single statement is put around it by a transaction of its own.
+    /// A single statement that needs it runs in a transaction of its own.
     ///
     /// # Errors
     ///
-    /// `invalid-configuration`, if the database has no such fence.
+    /// `invalid-configuration` if the database does not support the fence.
     ///
     /// # Examples
     ///
@@ -261,10 +262,10 @@ impl Database {
         Ok(Self { fence: Some(Arc::new(fence)), ..self.clone() })
     }
 
-    /// The same pool, for callers who together keep no more workers busy than there are permits:
-    /// threads of this process on SQLite, backends of the server on PostgreSQL. A statement that
-    /// nobody waits for any more counts until it ends. On SQLite its permit of the pool does not;
-    /// on PostgreSQL it does, too, until the server has had time to notice.
+    /// The same pool, for callers that together keep no more workers busy than there are permits:
+    /// threads of this process on SQLite, backends of the server on PostgreSQL. An abandoned
+    /// statement counts until it ends. Its permit of the pool is released at once on SQLite, and on
+    /// PostgreSQL after the server has had time to notice.
     #[must_use]
     pub fn with_workers(&self, workers: Arc<Semaphore>) -> Self {
         Self { workers: Some(workers), ..self.clone() }
@@ -274,7 +275,7 @@ impl Database {
         self.is_pooled
     }
 
-    /// What the database itself holds the caller to; none for the application.
+    /// The fence of the caller; `None` for the application.
     pub(crate) fn fence(&self) -> Option<&Arc<Fence>> {
         self.fence.as_ref()
     }
@@ -284,7 +285,7 @@ impl Database {
         self.fence.as_ref()?.transaction_timeout
     }
 
-    /// What the pool is doing now.
+    /// The current state of the pool.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let inner = self.inner();
@@ -297,21 +298,20 @@ impl Database {
         Stats { size, idle: idle.saturating_add(at_hand), acquired, waiting, max: inner.max }
     }
 
-    /// Closes the pool: who waits for a connection gets an error, who has one ends in peace, and
-    /// then all are closed. Everything later is the error `connection-failed`. A server that does
-    /// not answer a farewell is waited for no more than a few seconds.
+    /// Closes the pool: callers that wait for a connection get an error, those that have one can
+    /// finish, and then all connections are closed. Later operations fail with `connection-failed`.
+    /// It waits at most a few seconds for a server that does not confirm the close.
     pub async fn disconnect(&self) {
         self.inner().disconnect().await;
     }
 
-    /// A connection of the pool, within `acquire_timeout`. If it was used moments ago it is lent
-    /// without a sign of life.
+    /// Acquires a connection within `acquire_timeout`. If it was used moments ago, it is not
+    /// tested.
     pub(crate) async fn acquire(&self) -> Result<Lease, Error> {
         self.acquire_as(false).await
     }
 
-    /// The same, but one of a server gives a sign of life before it is lent, for what cannot be
-    /// sent again on another one.
+    /// The same, but tests a connection to a server first, for statements that cannot be resent.
     pub(crate) async fn acquire_live(&self) -> Result<Lease, Error> {
         self.acquire_as(true).await
     }
@@ -320,7 +320,7 @@ impl Database {
         loop {
             let inner = self.inner();
             match self.acquire_from(&inner, live).await {
-                // Another pool took its place meanwhile.
+                // Another pool has replaced it meanwhile.
                 Err(_) if !Arc::ptr_eq(&inner, &self.inner()) => {}
                 acquired => return acquired,
             }
@@ -348,8 +348,8 @@ impl Database {
         Ok(Lease::new(connection, inner.persistence, permits, (checked_out, fresh), parking))
     }
 
-    /// A backend of the server for the callers who share so many. Waiting for it takes no permit
-    /// from others.
+    /// Acquires a server backend for callers that share a number of them, before a permit of the
+    /// pool.
     async fn worker(&self, inner: &Inner) -> Option<OwnedSemaphorePermit> {
         match (&inner.pool, &self.workers) {
             (Pool::Postgres(..), Some(workers)) => Arc::clone(workers).acquire_owned().await.ok(),
@@ -364,7 +364,7 @@ impl Inner {
         self.parking.close();
         match &self.pool {
             Pool::Sqlite(it) => it.close().await,
-            // Behind TLS, a server that has fallen silent is waited for until it says farewell.
+            // With TLS, closing waits until a silent server answers.
             Pool::Postgres(it, _) => tokio::select! {
                 () = it.close() => {}
                 () = async {
@@ -378,14 +378,13 @@ impl Inner {
         }
     }
 
-    /// Whether a connection gives a sign of life before it is used: where it may have died meanwhile,
-    /// or if it is to be certain to live.
+    /// Whether to test a connection before use: if it may have died meanwhile, or must be alive.
     fn asks(&self, parked: &Parked, live: bool) -> bool {
         self.tests && (live || parked.since.elapsed() >= MOMENT)
     }
 
-    /// A connection that was at hand and gives a sign of life, else a new one; and whether it has just
-    /// shown that it lives. What goes wrong now is not that others have them all.
+    /// An idle connection that passes the test, otherwise a new one; and whether it was just
+    /// tested. Failures here do not mean that the pool is exhausted.
     async fn check_out(
         &self,
         mut parked: Option<Parked>,
@@ -398,7 +397,7 @@ impl Inner {
                 parked = match self.revive(found, deadline).await {
                     Ok(found) => return Ok((found, true)),
                     Err(Sign::Silent) => None,
-                    // It takes no time to hear the same of the next one.
+                    // Testing the next one takes no time.
                     Err(_) => self.parking.take(),
                 };
             }
@@ -415,9 +414,9 @@ impl Inner {
         }
     }
 
-    /// Asks a connection for a sign of life. One that is silent has half of the time: the other half is
-    /// for opening another. Those beside it, which nobody has heard since, are closed with it, for they
-    /// would cost the next callers as much.
+    /// Tests a connection. A silent one gets half of the time: the other half is for opening
+    /// another. Other idle connections that have been silent as long are closed too, since they
+    /// would delay the next callers as much.
     async fn revive(&self, mut parked: Parked, deadline: Instant) -> Result<Parked, Sign> {
         let Connection::Postgres(backend) = &mut parked.connection else { return Ok(parked) };
         let (asked, half) = (Instant::now(), self.acquire_timeout / 2);
@@ -448,19 +447,19 @@ impl Inner {
                 let now = Instant::now();
                 Ok(Parked { connection, claim, checked_out: now, since: now })
             }
-            // The cause is on its way from `failure`, which has the same deadline.
+            // `failure`, which has the same deadline, reports the cause.
             Err(sqlx::Error::PoolTimedOut) => std::future::pending().await,
             Err(sqlx::Error::PoolClosed) => Err(closed()),
-            // Opening failed, and this error does not say of what.
+            // Opening failed, and this error does not say why.
             Err(error) => Err(self.probe.describe(error, self.acquire_timeout)),
         }
     }
 
-    /// Why the pool opens no connection, as it should since some time; ready only once that is known,
-    /// or at the deadline.
+    /// Why the pool does not open a connection in time; ready once that is known, or at the
+    /// deadline.
     async fn failure(&self, start: Instant, deadline: Instant) -> Error {
         let known = self.probe.failure(deadline, self.acquire_timeout).await;
-        // Most of the time may have gone by in line.
+        // Most of the time may have been spent in the queue.
         let was_busy = deadline.saturating_duration_since(start) < self.acquire_timeout / 2;
         known.unwrap_or_else(|| if was_busy { self.busy() } else { self.slow() })
     }
@@ -485,17 +484,17 @@ impl Inner {
     }
 }
 
-/// Opens a connection, and SQLx counts it.
+/// Opens a connection, which SQLx counts.
 async fn open(pool: &PgPool, inquiry: &Arc<Inquiry>) -> Result<Backend, sqlx::Error> {
     caught(pin!(pool.acquire())).await.map(|it| Backend::new(it, inquiry))
 }
 
-/// Has so many connections open, for as long as somebody has the pool.
+/// Keeps a minimum of connections open, as long as the pool exists.
 async fn keep_open(inner: Weak<Inner>, least: u32) {
     while let Some(inner) = inner.upgrade() {
         let Pool::Postgres(pool, inquiry) = &inner.pool else { return };
         while pool.size() < least {
-            // Who needs one hears why there is none.
+            // A caller that needs one gets the error.
             let Ok(backend) = open(pool, inquiry).await else { break };
             if let Err(unwanted) = inner.parking.add(Connection::Postgres(backend)) {
                 unwanted.give_back().await;

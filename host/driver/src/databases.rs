@@ -43,7 +43,7 @@ struct State {
 }
 
 impl Databases {
-    /// No databases yet.
+    /// Creates an empty set.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -64,28 +64,29 @@ impl Databases {
         let database = Database::connect_as(Some(label), url, options).await?;
         let inserted = self.state.write().insert(label, &database);
         if let Err(error) = inserted {
-            // Someone else was faster.
+            // Another caller was faster.
             database.disconnect().await;
             return Err(error);
         }
         Ok(database)
     }
 
-    /// Opens another pool for a label, with a new password for one, and gives it the place of the old
-    /// one everywhere, in sessions that are open, too. Nobody notices: who waits for a connection gets
-    /// one of the new pool. Transactions and cursors end in the old one, which is closed with the last
-    /// of them; this waits for that. If the new pool cannot be opened, nothing changes.
+    /// Opens another pool for a label, for example with a new password, and replaces the old one
+    /// everywhere, including open sessions, without interruption: callers that wait for a
+    /// connection get one of the new pool. Running transactions and cursors finish in the old pool,
+    /// which is closed after the last of them; this waits for that. If the new pool cannot be
+    /// opened, nothing changes.
     ///
     /// # Errors
     ///
-    /// `not-found` names the labels that there are; `invalid-configuration` for a database of another
-    /// dialect, if only one of the two is behind a pooler by transaction, and if the label was given
-    /// another database meanwhile; `connection-failed` if the pool was closed; and as
+    /// `not-found` names the existing labels; `invalid-configuration` for a database of another
+    /// dialect, if only one of the two is behind a transaction-mode pooler, and if the label was
+    /// assigned to another database meanwhile; `connection-failed` if the pool was closed; and as
     /// [`Database::connect`].
     ///
     /// # Cancel safety
     ///
-    /// When the future is dropped, either pool may have the label.
+    /// If the future is dropped, either pool may have the label.
     ///
     /// # Examples
     ///
@@ -125,7 +126,7 @@ impl Databases {
     ///
     /// # Errors
     ///
-    /// `not-found` names the labels that there are.
+    /// `not-found` names the existing labels.
     pub fn get(&self, label: Option<&str>) -> Result<Database, Error> {
         let state = self.state.read();
         match label.or(state.default.as_deref()) {
@@ -140,7 +141,7 @@ impl Databases {
     ///
     /// # Errors
     ///
-    /// `not-found` names the labels that there are.
+    /// `not-found` names the existing labels.
     pub fn set_default(&self, label: &str) -> Result<(), Error> {
         let mut state = self.state.write();
         if !state.databases.contains_key(label) {
@@ -150,7 +151,7 @@ impl Databases {
         Ok(())
     }
 
-    /// The label that [`get`](Self::get) takes where none is given.
+    /// The label that [`get`](Self::get) uses by default.
     #[must_use]
     pub fn default_label(&self) -> Option<String> {
         self.state.read().default.clone()
@@ -162,20 +163,20 @@ impl Databases {
         self.state.read().databases.keys().cloned().collect()
     }
 
-    /// Takes a label out at once, then closes its pool as [`Database::disconnect`] does.
+    /// Removes a label at once, then closes its pool like [`Database::disconnect`].
     ///
-    /// There is no default after the default was taken out, until one is set or connected.
+    /// After the default is removed, there is no default until one is set or connected.
     ///
     /// # Errors
     ///
-    /// `not-found` names the labels that there are.
+    /// `not-found` names the existing labels.
     pub async fn disconnect(&self, label: &str) -> Result<(), Error> {
         let database = self.state.write().remove(label)?;
         database.disconnect().await;
         Ok(())
     }
 
-    /// Takes all labels out at once, then closes their pools side by side.
+    /// Removes all labels at once, then closes their pools concurrently.
     pub async fn disconnect_all(&self) {
         let all = std::mem::take(&mut *self.state.write()).databases;
         futures_util::future::join_all(all.values().map(Database::disconnect)).await;

@@ -1,4 +1,4 @@
-//! Named pools of connections to SQLite and PostgreSQL that run plans and give back columns.
+//! Named pools of connections to SQLite and PostgreSQL, which run plans and return columns.
 //!
 //! ```
 //! use ferro_driver::{ConnectOptions, Databases};
@@ -14,26 +14,26 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`Databases`] holds pools by label, [`Database`] is one of them. All of it runs inside a tokio
-//! runtime with time and I/O enabled; what it lends may be dropped anywhere.
+//! [`Databases`] holds pools by label, [`Database`] is one of them. Use them inside a tokio runtime
+//! with time and I/O enabled; cursors and transactions may be dropped anywhere.
 //!
-//! # Statements that nobody waits for
+//! # Abandoned statements
 //!
-//! A statement whose future or cursor is dropped ends at the database, too, and its permit of
-//! the pool is free at once; that of a cursor of PostgreSQL is free within some milliseconds, in
-//! which the connection is kept if few of its rows are left. SQLite ends it within some thousand steps of
-//! its machine, of which one may be a long one, such as sorting what was collected; what waits for
-//! a lock does not get it. PostgreSQL from version 14 on, on any system but Windows, looks every
-//! 500 ms whether its client is still there; older servers find out when they next send a row.
-//! Behind a pooler in transaction mode see [`PoolOptions::statement_cache_capacity`].
+//! If the future or cursor of a statement is dropped, the statement ends in the database, too, and
+//! its permit of the pool is released at once, for a cursor on PostgreSQL within some milliseconds,
+//! which saves the connection if few rows are left. SQLite ends it within some thousand steps of
+//! its virtual machine, one of which may be long, such as a sort; a statement that waits for a lock
+//! does not get it. PostgreSQL since version 14, except on Windows, checks every 500 ms whether its
+//! client is still connected; older servers notice when they send the next row. For poolers in
+//! transaction mode see [`PoolOptions::statement_cache_capacity`].
 //!
-//! # What statements do
+//! # Logged statements
 //!
-//! Each statement that ends is a `tracing` event of the target `ferro::statement`, at the level
-//! DEBUG: with `database`, its label; `sql`, at most its first 4 KiB, without the values that are
-//! bound; `rows`, which were read or changed; `elapsed_us`, from when it was sent until it ended,
-//! with the time that its reader took; and `outcome`: `ok`, the kind of the error, or `dropped`. It
-//! is at the level WARN where it took longer than [`PoolOptions::slow_statement`].
+//! Each statement that ends emits a `tracing` event with the target `ferro::statement` at level
+//! DEBUG. Its fields are `database`, the label; `sql`, at most the first 4 KiB, without bound
+//! values; `rows`, the number of rows read or changed; `elapsed_us`, from sending to its end,
+//! including the time of its reader; and `outcome`: `ok`, the kind of the error, or `dropped`. The
+//! level is WARN if it took longer than [`PoolOptions::slow_statement`].
 
 #![deny(unsafe_code)]
 

@@ -1,71 +1,72 @@
-//! What can be set on a connection besides its URL.
+//! Options of connections besides the URL.
 
 use std::time::Duration;
 
 use ferro_wit::types::{Error, ErrorKind};
 
-/// Everything that is set besides the URL. The defaults suit a service with a handful of tasks.
+/// All options besides the URL. The defaults suit a service with a handful of tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConnectOptions {
-    /// How many connections there are, how long they live, and how long one waits for them.
+    /// The number of connections, their lifetime, and wait times.
     pub pool: PoolOptions,
-    /// What is set on each connection to SQLite. PostgreSQL takes none of it.
+    /// Settings of each SQLite connection; ignored for PostgreSQL.
     pub sqlite: SqliteOptions,
 }
 
-/// How many connections a pool has, how long they live, and how long one waits for them.
+/// The number of connections of a pool, their lifetime, and wait times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolOptions {
-    /// The most connections at a time. Default: 10, a tenth of what PostgreSQL allows out of the
-    /// box. Past it, callers wait in line.
+    /// Maximum number of connections. Default: 10, a tenth of PostgreSQL's default. Further callers
+    /// wait in a queue.
     pub max_connections: u32,
-    /// Connections kept open while idle. Default: 0.
+    /// Idle connections to keep open. Default: 0.
     pub min_connections: u32,
-    /// How long a caller waits for a free connection, or for a new one to be opened, before it
-    /// gets the error `busy` or the cause why none could be opened. Default: 2 s, shorter than the
-    /// deadline of a plugin's call, so that the plugin sees the error. Raise it for batch work.
+    /// How long a caller waits for a free connection, or for opening a new one, before it gets
+    /// `busy` or the cause of the failure. Default: 2 s, shorter than the deadline of a plugin
+    /// call, so that the plugin sees the error. Increase it for batch work.
     pub acquire_timeout: Duration,
-    /// How long opening the first connection may take, a server that is starting or has too many
-    /// guests included. Default: 10 s.
+    /// How long opening the first connection may take, including the wait for a server that is
+    /// starting or full. Default: 10 s.
     pub connect_timeout: Duration,
-    /// Close a connection that was idle for so long. Default: 10 min; none: never.
+    /// Close connections that have been idle for this time. Default: 10 min; `None`: never.
     pub idle_timeout: Option<Duration>,
-    /// Close a connection that has lived for so long, so that it follows a failover or a changed
-    /// role. Default: 30 min; none: never.
+    /// Close connections of this age, so that they follow a failover or a changed role. Default: 30
+    /// min; `None`: never.
     pub max_lifetime: Option<Duration>,
-    /// How long a PostgreSQL server may say nothing about a statement before it is asked, over another
-    /// connection, whether it still works on it. If it does not, or nobody answers, and no answer comes
-    /// for as long again, the connection is closed and the statement has failed: the network may have
-    /// dropped the connection without a word. A statement may take any time. Default: 15 s; none: it is
-    /// waited for as long as the system waits, which may be for ever.
+    /// How long a PostgreSQL server may be silent during a statement before the driver checks, over
+    /// another connection, whether the statement still runs. If it does not, or the check gets no
+    /// answer, and the server stays silent for the same time again, the connection is closed and
+    /// the statement fails: the network may have dropped the connection silently. Statements may
+    /// take any time. Default: 15 s; `None`: wait as long as the operating system does, possibly
+    /// forever.
     pub silence_timeout: Option<Duration>,
-    /// Prepared statements kept on each connection. Default: 100, and 0 at the ports of PostgreSQL's
-    /// poolers, 6432 (PgBouncer) and 6543 (Supabase, by transaction). With 0 nothing on the server
-    /// outlives a transaction, and no statement is outside one, as a transaction-mode pooler in
-    /// front of PostgreSQL needs it: that takes two round trips more. The driver then does not set
-    /// `client_connection_check_interval` either, with which a server ends a statement whose caller
-    /// is gone: set it for the pooler's role or in the server's configuration.
+    /// Prepared statements kept per connection. Default: 100, but 0 at the ports of PostgreSQL
+    /// poolers, 6432 (PgBouncer) and 6543 (Supabase, transaction mode). With 0, nothing on the
+    /// server outlives a transaction, and every statement runs in one, as transaction-mode poolers
+    /// require; this takes two more round trips. The driver then does not set
+    /// `client_connection_check_interval` either, by which a server ends the statements of lost
+    /// clients: set it for the pooler's role or in the server's configuration.
     pub statement_cache_capacity: Option<usize>,
-    /// Ask a PostgreSQL connection for a sign of life before it is handed out: one more round
-    /// trip, but no error after the server was restarted. A connection that was used within the
-    /// last second is asked only if it is to write outside a transaction; anything else is sent
-    /// again if the connection turns out to be dead. Default: true.
+    /// Test a PostgreSQL connection before use: one more round trip, but no error after a restart
+    /// of the server. A connection that was used within the last second is tested only for writes
+    /// outside a transaction; anything else is resent if the connection turns out to be dead.
+    /// Default: true.
     pub test_before_acquire: bool,
-    /// A statement that takes so long is a warning of the log, with its SQL; the time that its reader
-    /// takes counts. Default: none, no statement is slow.
+    /// Statements that take this long are logged as warnings, with their SQL; the reader's time
+    /// counts. Default: `None`, no warnings.
     pub slow_statement: Option<Duration>,
 }
 
-/// What is set on each connection to SQLite.
+/// Settings of each SQLite connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqliteOptions {
-    /// Enforce foreign keys. Default: true; SQLite's own default is not to.
+    /// Enforce foreign keys. Default: true, unlike SQLite's own.
     pub foreign_keys: bool,
-    /// Keep files in write-ahead mode, where readers and a writer do not wait for each other.
-    /// Default: true; false leaves the file in the mode it has.
+    /// Use write-ahead logging for files, so that readers and a writer do not block each other.
+    /// Default: true; false does not change the mode of the file.
     pub wal: bool,
-    /// How long a writer waits for another before it gets the error `busy`. Default: 5 s. Those of
-    /// one pool get their turns in the order in which they came.
+    /// How long a writer waits for another one before it gets `busy`. Default: 5 s. Writers of one
+    /// pool take turns in the order of arrival.
     pub busy_timeout: Duration,
 }
 
@@ -92,13 +93,13 @@ impl Default for SqliteOptions {
     }
 }
 
-/// Far more than a server takes, and few enough to reserve room for.
+/// Far more than a server accepts, and few enough to allocate.
 const MOST_CONNECTIONS: u32 = 10_000;
-/// What SQLite counts, in milliseconds of 31 bits, and what timers take: some 24 days.
+/// The maximum of SQLite, 31 bits of milliseconds, and of timers: about 24 days.
 const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 
 impl ConnectOptions {
-    /// Refuses what cannot be meant.
+    /// Rejects invalid values.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         let PoolOptions { max_connections: max, min_connections: min, .. } = self.pool;
         if max == 0 || max > MOST_CONNECTIONS {

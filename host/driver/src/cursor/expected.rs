@@ -1,4 +1,4 @@
-//! The columns that a caller of SQL text expects, of a statement that names them as it likes.
+//! The columns that a caller of SQL text expects, whatever order the statement returns them in.
 
 use std::sync::Arc;
 
@@ -7,17 +7,17 @@ use ferro_wit::types::{ColumnInfo, Error, ErrorKind};
 
 use super::PlannedStep;
 
-/// A column that the rows of SQL text are to have.
+/// An expected column of the rows of SQL text.
 #[derive(Debug, Clone)]
 pub struct ExpectedColumn {
-    /// What its values are, and what it is called in the result.
+    /// Its type, and its name in the result.
     pub info: ColumnInfo,
-    /// What the statement calls it, and what errors say that it is of.
+    /// Its name in the statement, and its origin for errors.
     pub origin: Origin,
 }
 
 impl PlannedStep {
-    /// The expected columns in the order in which a statement gives them, as if a plan told of them.
+    /// The expected columns in the order of the statement, in the form of a plan.
     pub(crate) fn of_text(expected: &[ExpectedColumn], given: &[String]) -> Result<Self, Error> {
         if let Some(twice) = (1..given.len()).find(|at| given[..*at].contains(&given[*at])) {
             return Err(named_twice(&given[twice]));

@@ -1,4 +1,4 @@
-//! Rows on their way, batch by batch.
+//! Cursors: reading rows in batches.
 
 mod expected;
 mod labels;
@@ -32,18 +32,19 @@ use crate::statement::Watch;
 use crate::transaction::state::State;
 use crate::value::Fault;
 
-/// A batch is cut here, however many rows were asked for, so that large values pass one by one.
+/// Maximum size of a batch, however many rows were requested, so that large values are read one by
+/// one.
 const MOST_BYTES: usize = 8 << 20;
 
-/// Rows on their way.
+/// A cursor over the rows of a statement.
 ///
-/// It owns its connection, or that of its transaction, until the last row was read or it is
-/// dropped; on SQLite a single row that was quick to come is read at once, and keeps neither.
-/// Dropping it ends its statement at the database; in a transaction that goes on, which ending the
-/// statement could undo, its next statement waits for it. Memory stays bounded: rows are read from
-/// the database as they are asked for.
+/// It holds its connection, or that of its transaction, until the last row has been read or it is
+/// dropped; on SQLite, a single row that is available quickly is read at once, and holds neither.
+/// Dropping it ends its statement in the database. In a transaction that continues, ending it could
+/// roll back the transaction, so the next statement waits for it instead. Memory is bounded: rows
+/// are read from the database on demand.
 ///
-/// A write that returns rows is certain to have happened only once its last row was read.
+/// A write that returns rows is certain to be complete only after its last row has been read.
 ///
 /// # Examples
 ///
@@ -63,7 +64,7 @@ const MOST_BYTES: usize = 8 << 20;
 /// ```
 pub struct Cursor {
     columns: Columns,
-    /// Rows that were read already, which come before those on their way.
+    /// Buffered rows, which come before those still to be read.
     ready: VecDeque<Batch>,
     /// None after the end.
     events: Option<Events>,
@@ -291,7 +292,7 @@ impl Cursor {
         self
     }
 
-    /// When what is left of the rows has to be read, outside of a transaction.
+    /// The deadline for reading the remaining rows, outside a transaction.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.events.as_ref()?.deadline.as_ref().map(Deadline::end)
@@ -306,7 +307,7 @@ impl Cursor {
         Self { watch, ..self }
     }
 
-    /// What the columns of the present result set are, also where there are no rows.
+    /// The columns of the current result set, also if it has no rows.
     #[must_use]
     pub fn columns(&self) -> &[ColumnInfo] {
         match &self.columns {
@@ -315,7 +316,8 @@ impl Cursor {
         }
     }
 
-    /// How the rows of the present result set find their parents; none for the query's own rows.
+    /// How the rows of the current result set are linked to their parents; `None` for the query's
+    /// own rows.
     #[must_use]
     pub fn attached(&self) -> Option<&Attachment> {
         match &self.columns {
@@ -324,34 +326,36 @@ impl Cursor {
         }
     }
 
-    /// Whether there is a result set after the present one.
+    /// Whether there is another result set.
     #[must_use]
     pub fn has_next_result(&self) -> bool {
         self.steps.as_ref().is_some_and(|it| !it.is_last())
     }
 
-    /// How many bytes the rows take that were read before anybody asked for them.
+    /// The size of the rows that were buffered before they were requested, in bytes.
     #[must_use]
     pub fn bytes_at_hand(&self) -> u64 {
         self.ready.iter().map(Batch::bytes).sum()
     }
 
-    /// Whether all rows of the present result set are read, as far as is known without asking for more.
+    /// Whether all rows of the current result set are known to be read.
     #[must_use]
     pub fn is_read(&self) -> bool {
         self.ready.is_empty() && self.events.is_none()
     }
 
-    /// Goes to the next result set; false after the last. It has the relations of the rows that were
-    /// read: of the present result set, those that were not read are left out.
+    /// Advances to the next result set; false after the last. It has the related rows of the rows
+    /// that were read: unread rows of the current result set are skipped.
     ///
     /// # Errors
     ///
-    /// Those of [`Database::fetch`](crate::Database::fetch). After an error, the same error again.
+    /// As [`Database::fetch`](crate::Database::fetch). After an error, further calls return the
+    /// same error.
     ///
     /// # Cancel safety
     ///
-    /// A cursor whose future was dropped halfway has no further rows: it answers with `cancelled`.
+    /// If the future is dropped before it ends, the cursor has no further rows, and returns
+    /// `cancelled`.
     pub async fn next_result(&mut self) -> Result<bool, Error> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
@@ -380,18 +384,19 @@ impl Cursor {
         }
     }
 
-    /// Up to `max_rows` further rows, fewer where they are large; none at the end.
+    /// Reads up to `max_rows` further rows, or fewer if they are large; `None` at the end.
     ///
     /// # Errors
     ///
-    /// Why the statement failed halfway; `decode-failed` for a stored value that cannot be read,
-    /// with its column, its table where plan or database tell, and in the message the number of its
-    /// row, with its key where the plan reads that. After an error, the same error again.
+    /// Failures of the running statement; `decode-failed` for a stored value that cannot be read,
+    /// with its column, its table if plan or database report it, and the number of its row in the
+    /// message, with its key if the plan reads it. After an error, further calls return the same
+    /// error.
     ///
     /// # Cancel safety
     ///
-    /// No row is lost when the future is dropped: the next call goes on where it was, and may give
-    /// as many rows as the larger of both calls asked for.
+    /// No row is lost if the future is dropped: the next call continues from there, and may return
+    /// as many rows as the larger of both requests.
     pub async fn next(&mut self, max_rows: u32) -> Result<Option<Batch>, Error> {
         if max_rows == 0 {
             let message = "`max_rows` is 0: request at least one row";

@@ -1,4 +1,4 @@
-//! Running plans and SQL text: on a connection of the pool, or in a transaction.
+//! Running plans and SQL text, on a connection of the pool or in a transaction.
 
 mod batch;
 pub(crate) mod binds;
@@ -31,40 +31,41 @@ use crate::cursor::{self, Cursor, ExpectedColumn, PlannedStep};
 use crate::database::Database;
 use crate::lease::Connection;
 
-/// A plan with the values that it binds.
+/// A plan with its values.
 #[derive(Clone)]
 pub struct Execution {
-    /// What to run.
+    /// The plan.
     pub plan: Arc<Plan>,
     /// The parameters of the query, in order.
     pub parameters: Vec<Value>,
     /// The forced values of the scope, in order.
     pub forced: Vec<Value>,
-    /// The rows of a batch to write, one column for each field.
+    /// The rows of a batch to write, one column per field.
     pub rows: Option<Batch>,
 }
 
 impl Database {
-    /// Runs a plan that returns rows. It has begun when this returns: the cursor is at its first
-    /// row. The steps of a plan come as one result set after another; one that is `atomic` holds a
-    /// connection, and a snapshot of the database, from the first to the last of them. With rows it
-    /// is a batch insert, as in [`execute`](Self::execute): what it returns comes in their order.
+    /// Runs a plan that returns rows, up to its first row. The steps of a plan are consecutive
+    /// result sets; an `atomic` plan holds a connection, and a snapshot of the database, from the
+    /// first to the last of them. With rows it is a batch insert, as in [`execute`](Self::execute),
+    /// which returns rows in their order.
     ///
     /// # Errors
     ///
-    /// Before the database sees anything: `invalid-query` for a missing or extra parameter,
-    /// `type-mismatch` and `value-out-of-range` for values that do not fit. Then `busy` if no
-    /// connection is free in time, and what the database says.
+    /// Before anything is sent: `invalid-query` for a missing or extra parameter, `type-mismatch`
+    /// and `value-out-of-range` for values that do not fit. Then `busy` if no connection is free in
+    /// time, and errors of the database.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future closes the connection and ends the statement, which may have run before.
+    /// Dropping the future closes the connection and ends the statement, which may already have
+    /// run.
     pub async fn fetch(&self, execution: Execution) -> Result<Cursor, Error> {
         fetch(Target::Database(self), execution).await
     }
 
-    /// Runs a plan for its effect; the number of rows changed. With rows it is a batch insert: all
-    /// are written or none.
+    /// Runs a plan for its effect; returns the number of changed rows. With rows it is a batch
+    /// insert: all are written or none.
     ///
     /// # Errors
     ///
@@ -72,38 +73,39 @@ impl Database {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future closes the connection and ends what runs; a single statement may have
-    /// run before.
+    /// Dropping the future closes the connection and ends what runs; a single statement may already
+    /// have run.
     pub async fn execute(&self, execution: Execution) -> Result<u64, Error> {
         execute(Target::Database(self), execution).await
     }
 
-    /// Runs one statement of SQL that returns rows. Placeholders are `?` or `$1` on every database;
-    /// on PostgreSQL a `?` that may be an operator is left alone: in `?|`, `?&` and `@?`, before a
-    /// string literal or another `?`, and wherever the statement has a `$1`; `??` is always the
-    /// operator. Values are bound as what they are.
+    /// Runs one SQL statement that returns rows. Placeholders are `?` or `$1` on every database. On
+    /// PostgreSQL, a `?` that may be an operator is not a placeholder: in `?|`, `?&` and `@?`,
+    /// before a string literal or another `?`, and in a statement with a `$1`; `??` is always the
+    /// operator. Values are bound with their own types.
     ///
     /// # Errors
     ///
-    /// Before the database sees anything: `invalid-query` for several statements, for too few or too
-    /// many parameters, and for statements that begin or end transactions. `unsupported` for columns
-    /// of types that cannot be read. Then what the database says.
+    /// Before anything is sent: `invalid-query` for several statements, for too few or too many
+    /// parameters, and for statements that begin or end transactions. Then `unsupported` for
+    /// columns of types that cannot be read, and errors of the database.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future closes the connection and ends the statement, which may have run before.
+    /// Dropping the future closes the connection and ends the statement, which may already have
+    /// run.
     pub async fn fetch_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<Cursor, Error> {
         fetch_raw(Target::Database(self), sql, parameters, None).await
     }
 
-    /// The same for rows whose columns are known: the statement has to have all of `expected` and no
-    /// others, in any order, and what it computes is read as what is expected of its column.
+    /// The same for rows with known columns: the statement must return exactly the columns of
+    /// `expected`, in any order, and computed values are read as the expected types.
     ///
     /// # Errors
     ///
-    /// As [`fetch_raw`](Self::fetch_raw). Before the statement has changed anything, `invalid-query`
-    /// for other columns; while its rows are read, `decode-failed` for a value that is not what is
-    /// expected, or a null where none is.
+    /// As [`fetch_raw`](Self::fetch_raw). `invalid-query` for other columns, before the statement
+    /// has changed anything; `decode-failed` for an unexpected value or null, while its rows are
+    /// read.
     ///
     /// # Cancel safety
     ///
@@ -126,7 +128,8 @@ impl Database {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future closes the connection and ends the statement, which may have run before.
+    /// Dropping the future closes the connection and ends the statement, which may already have
+    /// run.
     pub async fn execute_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<u64, Error> {
         execute_raw(Target::Database(self), sql, parameters).await
     }

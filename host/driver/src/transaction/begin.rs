@@ -1,4 +1,4 @@
-//! How transactions begin: those of a caller, and those around a single statement.
+//! Beginning transactions: for a caller, and around a single statement.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,18 +17,18 @@ use crate::run::statement_connection::{StatementConnection, is_at_rest};
 impl Database {
     /// Begins a transaction.
     ///
-    /// SQLite knows one isolation, the strongest. There, `read_only` is kept by the connection and
-    /// `immediate` waits for other writers now rather than at the first write; PostgreSQL takes
-    /// `deferrable` besides.
+    /// SQLite has only one isolation level, the strongest. There, the connection enforces
+    /// `read_only`, and `immediate` waits for other writers now rather than at the first write.
+    /// PostgreSQL also accepts `deferrable`.
     ///
     /// # Errors
     ///
-    /// `busy` if no connection, or with `immediate` no lock, is free in time; what opening a
-    /// connection can end in.
+    /// `busy` if no connection or, with `immediate`, no lock is free in time; errors of opening a
+    /// connection.
     ///
     /// # Cancel safety
     ///
-    /// A connection whose transaction nobody got is closed.
+    /// If the future is dropped, the connection is closed.
     pub async fn begin(&self, options: TransactionOptions) -> Result<Transaction, Error> {
         self.begin_within(options, self.transaction_timeout()).await
     }

@@ -18,13 +18,13 @@ use crate::run::{self, Execution, Target};
 
 use self::state::{OUTERMOST, State, restore, roll_back, roll_back_to};
 
-/// A transaction, or a savepoint inside one. It owns its connection.
+/// A transaction, or a savepoint inside one. It holds its connection.
 ///
-/// Dropping one before its end rolls it back: at once for what others see, and without waiting.
-/// Its statements run one at a time; while a cursor or a savepoint of it is open, it answers with
-/// `busy`. On PostgreSQL nothing runs after a failed statement until the transaction, or a
-/// savepoint around the statement, is rolled back; on SQLite a failed statement undoes only itself.
-/// A statement that is cancelled halfway ends at the database, and the transaction with it.
+/// Dropping it before its end rolls it back, without waiting, and immediately from the view of
+/// others. Its statements run one at a time; while a cursor or a savepoint of it is open, it
+/// returns `busy`. On PostgreSQL, nothing runs after a failed statement until the transaction, or a
+/// savepoint around the statement, is rolled back; on SQLite, only the failed statement is undone.
+/// Cancelling a running statement ends it in the database, together with the transaction.
 ///
 /// # Examples
 ///
@@ -68,13 +68,13 @@ impl Transaction {
         Self { state, level: OUTERMOST, read_only, ended: false }
     }
 
-    /// When it is rolled back, unless it has ended before.
+    /// The deadline after which it is rolled back.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.state.deadline()
     }
 
-    /// The SQL language of the database.
+    /// The SQL dialect of the database.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
         self.state.dialect()
@@ -107,7 +107,7 @@ impl Transaction {
         run::fetch_raw(Target::Transaction(self), sql, parameters, None).await
     }
 
-    /// The same for rows whose columns are known; see [`Database::fetch_raw_as`].
+    /// The same for rows with known columns; see [`Database::fetch_raw_as`].
     ///
     /// # Errors
     ///
@@ -130,12 +130,12 @@ impl Transaction {
         run::execute_raw(Target::Transaction(self), sql, parameters).await
     }
 
-    /// Opens a savepoint. Until it ends, only it takes statements.
+    /// Begins a savepoint. Until it ends, only the savepoint accepts statements.
     ///
     /// # Errors
     ///
-    /// `invalid-query` for any option but `immediate`; `busy` while a cursor or another savepoint is
-    /// open; why the transaction takes no statement.
+    /// `invalid-query` for any option but `immediate`; `busy` while a cursor or another savepoint
+    /// is open; the reason why the transaction accepts no statements.
     pub async fn begin(&self, options: TransactionOptions) -> Result<Self, Error> {
         check_savepoint(&options)?;
         let mut connection = self.connection(false).await?;
@@ -156,14 +156,14 @@ impl Transaction {
         Ok(opened)
     }
 
-    /// Ends the transaction and keeps what it did; or releases the savepoint.
+    /// Commits the transaction, or releases the savepoint.
     ///
     /// # Errors
     ///
-    /// Everything is rolled back when this fails, except for `outcome-unknown`: then the connection
-    /// broke meanwhile, and the transaction may have been committed or not. `busy` if a cursor or a
-    /// savepoint is open; what failed in the transaction, if PostgreSQL cannot keep it; constraints
-    /// that are checked at the end; `serialization-failure`.
+    /// If this fails, everything is rolled back, except for `outcome-unknown`: the connection was
+    /// lost, and the transaction may or may not have been committed. `busy` if a cursor or a
+    /// savepoint is open; an earlier failure in the transaction, if PostgreSQL cannot commit it;
+    /// constraints that are checked at the end; `serialization-failure`.
     pub async fn commit(mut self) -> Result<(), Error> {
         let mut connection = self.state.enter_failed(self.level).await?;
         let failure = match self.state.failure(&mut connection).await {
@@ -205,12 +205,12 @@ impl Transaction {
         }
     }
 
-    /// Undoes the transaction, or what happened since the savepoint.
+    /// Rolls back the transaction, or to the savepoint.
     ///
     /// # Errors
     ///
-    /// `busy` if a cursor or a savepoint is open: it is undone as soon as that has ended. A
-    /// transaction that the database has ended already is none.
+    /// `busy` if a cursor or a savepoint is open: it is rolled back as soon as that has ended. A
+    /// transaction that the database has already ended is not an error.
     pub async fn rollback(mut self) -> Result<(), Error> {
         if self.state.is_over() {
             return Ok(());
