@@ -1,4 +1,4 @@
-//! What `#[ferro(…)]` can say.
+//! Parsing `#[ferro(…)]` attributes.
 
 use syn::meta::ParseNestedMeta;
 use syn::parse::{Parse, ParseStream};
@@ -63,14 +63,14 @@ pub(crate) enum DefaultAttribute {
     Now,
     RandomUuid,
     Constant(Expr),
-    /// A function that the program calls.
+    /// A function that the program calls for the value.
     With(Expr),
 }
 
-/// `sql_type = "varchar(20)"`: a column type by the name that both databases know it by. A name is
-/// data: SQL text never reaches a statement.
+/// `sql_type = "varchar(20)"`: a column type, by the name that both databases use. A name is data:
+/// SQL text never reaches a statement.
 pub(crate) enum SqlType {
-    /// The width, as `IntegerWidth` calls it.
+    /// The width, by its name in `IntegerWidth`.
     Integer(&'static str),
     Real,
     Double,
@@ -147,7 +147,7 @@ impl Parse for CheckAttribute {
     }
 }
 
-/// The name that may stand first: `positive: …`.
+/// The optional name at the start: `positive: …`.
 fn label(input: ParseStream<'_>) -> Result<Option<Ident>> {
     if !input.peek2(Token![:]) || input.peek2(Token![::]) {
         return Ok(None);
@@ -223,7 +223,7 @@ impl FieldAttributes {
         Ok(all)
     }
 
-    /// Refuses what only makes sense together with something that is missing.
+    /// Rejects attributes that require another one that is missing.
     fn check(&self, attributes: &[Attribute]) -> Result<()> {
         let at = attributes.iter().find(|it| it.path().is_ident("ferro"));
         let refuse = |message| match at {
@@ -302,7 +302,7 @@ impl Parse for SqlType {
     }
 }
 
-/// The items of all `#[ferro(…)]` among the attributes, by name. Only some may stand there twice.
+/// The items of all `#[ferro(…)]` among the attributes, by name. Only some may be repeated.
 pub(crate) fn each(
     attributes: &[Attribute],
     repeatable: &[&str],

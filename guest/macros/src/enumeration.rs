@@ -106,7 +106,7 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
     })
 }
 
-/// The value of an item of `#[ferro(…)]`, which may have no other.
+/// The value of the only item of `#[ferro(…)]`.
 fn literal(attributes: &[Attribute], expected: &str) -> Result<Option<LitStr>> {
     let mut value = None;
     each(attributes, &[], |name, meta| {

@@ -1,4 +1,4 @@
-//! `exports`: async functions become the plain ones that a component exports.
+//! `exports`: converts async functions to the plain ones that a component exports.
 
 use proc_macro2::TokenStream;
 use quote::quote;

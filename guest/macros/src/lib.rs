@@ -12,12 +12,12 @@ mod row;
 use proc_macro::TokenStream;
 use syn::{DeriveInput, ItemImpl, parse_macro_input};
 
-/// Makes a struct the model of a table: each field a column, each value a row.
+/// Makes a struct the model of a table: each field is a column, each value a row.
 ///
 /// It implements `ferro::Model`, adds a function for each field that returns its column
-/// (`City::name()`), and, if the database fills in some of the fields, a struct `New…` without
-/// them: a generated key is left out, a field with a `default` becomes an `Option` whose `None`
-/// asks for the default.
+/// (`City::name()`), and, if the database sets some of the fields, a struct `New…` without them: a
+/// generated key is omitted, and a field with a `default` becomes an `Option` whose `None` means
+/// the default.
 ///
 /// ```
 /// use ferro::prelude::*;
@@ -52,21 +52,22 @@ use syn::{DeriveInput, ItemImpl, parse_macro_input};
 ///
 /// | attribute | meaning |
 /// | --- | --- |
-/// | `table = "cities"` | the table's name; otherwise made from the model's |
-/// | `name = "Town"` | the model's name; otherwise the struct's |
-/// | `namespace = "geo"` | the schema of PostgreSQL |
-/// | `index(a, b)`, `unique(a, b)` | an index over several fields |
-/// | `unique(a, b where CONDITION)` | only over rows for which the condition holds |
-/// | `index(by_date: a, b)` | with a name of its own in the database |
-/// | `check(CONDITION)`, `check(positive: CONDITION)` | what has to hold for each row; the name is that of the constraint in errors |
-/// | `comment = "…"` | kept with the table on PostgreSQL |
-/// | `many_to_many(tags: Tag)` | a relation over a table of pairs; `through = PostTag` names the model of that table, `reverse = "posts"` the way back |
+/// | `table = "cities"` | the table's name; by default derived from the model's |
+/// | `name = "Town"` | the model's name; by default the struct's |
+/// | `namespace = "geo"` | the PostgreSQL schema |
+/// | `index(a, b)`, `unique(a, b)` | an index on several fields |
+/// | `unique(a, b where CONDITION)` | only on rows that satisfy the condition |
+/// | `index(by_date: a, b)` | with its own name in the database |
+/// | `check(CONDITION)`, `check(positive: CONDITION)` | a condition that every row must satisfy; the name is the constraint's name in errors |
+/// | `comment = "…"` | stored with the table on PostgreSQL |
+/// | `many_to_many(tags: Tag)` | a many-to-many relation; `through = PostTag` names the model of the table of pairs, `reverse = "posts"` the reverse relation |
 /// | `renamed_from = "Town"` | the model's former name, for migrations |
 ///
-/// A condition compares fields with constants or with other fields of the model, in the syntax of
-/// Rust: `price > 0`, `price <= list_price && !hidden`, `state.in_([State::Open, State::Done])`,
-/// `retired.is_none()`, with `&&`, `||` and parentheses. Enums take `==`, `!=` and `in_`, as the
-/// databases order them differently. It is data and not SQL, and values of a wrong type do not compile:
+/// A condition compares fields with constants or with other fields of the model, in Rust syntax:
+/// `price > 0`, `price <= list_price && !hidden`, `state.in_([State::Open, State::Done])`,
+/// `retired.is_none()`, with `&&`, `||` and parentheses. Enums only support `==`, `!=` and `in_`,
+/// as the databases order them differently. A condition is data, not SQL, and values of a wrong
+/// type do not compile:
 ///
 /// ```
 /// use ferro::prelude::*;
@@ -92,18 +93,18 @@ use syn::{DeriveInput, ItemImpl, parse_macro_input};
 /// | attribute | meaning |
 /// | --- | --- |
 /// | `key` | the primary key, or a part of it; a model has one |
-/// | `generated` | with `key`: the database counts up |
-/// | `version` | counts the changes of a row, so that one to a row that others have changed is refused |
+/// | `generated` | with `key`: the database generates it |
+/// | `version` | counts the updates of a row, so that an update is rejected if others have changed the row |
 /// | `unique`, `index` | a unique constraint, an index |
-/// | `column = "nom"` | the column's name; otherwise the field's |
-/// | `length = 64` | the largest number of characters of a `String` |
+/// | `column = "nom"` | the column's name; by default the field's |
+/// | `length = 64` | the maximum number of characters of a `String` |
 /// | `precision = 12, scale = 2` | the size of a `Decimal` |
-/// | `sql_type = "smallint"` | another column type than the usual: `smallint`, `integer`, `bigint`, `real`, `double precision`, `numeric`, `numeric(12, 2)`, `text`, `varchar(20)`; an enum as `text` has no type of its own |
-/// | `default = 0`, `default = now`, `default = random_uuid` | what the database puts where an insert says nothing |
-/// | `default_with = new_token` | a function, or a closure, that makes the value where an insert says nothing; the database has no default |
+/// | `sql_type = "smallint"` | a column type other than the default: `smallint`, `integer`, `bigint`, `real`, `double precision`, `numeric`, `numeric(12, 2)`, `text`, `varchar(20)`; an enum as `text` has no database type |
+/// | `default = 0`, `default = now`, `default = random_uuid` | the value in the database if an insert has none |
+/// | `default_with = new_token` | a function or closure that returns the value if an insert has none; the database has no default |
 /// | `references = Country` | a foreign key to the key of a model, or of `Self` |
-/// | `relation = "country"` | the name of that relation, and of the function that returns its path; otherwise the field's, without `_id` or with `_ref` |
-/// | `reverse = "cities"` | the name of the way back, and of the function that the other model gets; that model has to be of the same crate |
+/// | `relation = "country"` | the name of that relation, and of the function that returns its path; by default the field's, without `_id` or with `_ref` |
+/// | `reverse = "cities"` | the name of the reverse relation, and of the function on the other model, which must be in the same crate |
 /// | `on_delete = cascade`, `on_update = …` | `cascade`, `restrict`, `set_null`, `set_default` or `no_action` |
 /// | `renamed_from = "nom"` | the field's former name, for migrations |
 #[proc_macro_derive(Model, attributes(ferro))]
@@ -112,12 +113,11 @@ pub fn derive_model(input: TokenStream) -> TokenStream {
     model::derive(input).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// Makes a struct what the rows of a query can become, column by column.
+/// Makes a struct a type of query rows, with a column for each field.
 ///
-/// It implements `ferro::Row` and adds a struct `Select…` with the same fields, to say which
-/// expression becomes which field. Their types have to be the same. Each field gets a function that
-/// returns its column, as `Country::cities()`, for tables that are made of such rows: see
-/// `ferro::common`.
+/// It implements `ferro::Row` and adds a struct `Select…` with the same fields, which assigns an
+/// expression of the same type to each field. Each field gets a function that returns its column,
+/// such as `Country::cities()`, for common tables with such rows: see `ferro::common`.
 ///
 /// ```
 /// use ferro::count;
@@ -157,12 +157,11 @@ pub fn derive_row(input: TokenStream) -> TokenStream {
     row::derive(input).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// Makes an enum without data the type of a field: a native enum on PostgreSQL, a checked text on
-/// SQLite.
+/// Makes an enum without data a field type: a native enum on PostgreSQL, a checked text on SQLite.
 ///
-/// Its values are stored under the names of the variants in snake case, or as
-/// `#[ferro(value = "…")]` says; the type has the name of the enum in snake case, or the one of
-/// `#[ferro(name = "…")]`.
+/// Its values are stored as the names of the variants in snake case, or as set by `#[ferro(value =
+/// "…")]`. The name of the database type is that of the enum in snake case, or set by `#[ferro(name
+/// = "…")]`.
 ///
 /// ```
 /// use ferro::prelude::*;
@@ -202,21 +201,21 @@ pub fn derive_enum(input: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// The world is in the folder `wit` beside the crate's `Cargo.toml` and says
-/// `include ferro:orm/plugin@0.1.0;`. The macro makes a module `bindings` with the types of the
-/// world and the traits of its exports, and a struct `Plugin` to implement them for: see
+/// The world is in the folder `wit` next to the crate's `Cargo.toml`, and contains `include
+/// ferro:orm/plugin@0.1.0;`. The macro generates a module `bindings` with the types of the world
+/// and the traits of its exports, and a struct `Plugin` to implement them for: see
 /// [`macro@exports`].
 ///
 /// On `wasm32-unknown-unknown` it also sets the global allocator, which starts with the memory that
-/// the linker reserves. Link with `-Clink-arg=--initial-heap=262144`, as this workspace does in
-/// `.cargo/config.toml`: a call that needs no more spares the host growing it.
+/// the linker reserves. Link with `-Clink-arg=--initial-heap=262144`, like this workspace in
+/// `.cargo/config.toml`: the host need not grow the memory for calls that fit.
 #[proc_macro]
 pub fn plugin(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as plugin::Plugin);
     input.expand().unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// Lets the exports of a plugin be `async`: each runs to its end with `ferro::run`.
+/// Allows the exports of a plugin to be `async`: each runs to completion with `ferro::run`.
 ///
 /// ```ignore
 /// #[ferro::exports]
@@ -228,7 +227,7 @@ pub fn plugin(input: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// Such a function returns a `Result` whose error can be made from a `ferro::Error`.
+/// Such a function returns a `Result` whose error implements `From<ferro::Error>`.
 #[proc_macro_attribute]
 pub fn exports(arguments: TokenStream, item: TokenStream) -> TokenStream {
     if let Some(argument) = proc_macro2::TokenStream::from(arguments).into_iter().next() {

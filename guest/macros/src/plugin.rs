@@ -1,4 +1,4 @@
-//! `plugin!`: the bindings of an author's world over those of the library.
+//! `plugin!`: bindings for the author's world, based on those of the library.
 
 use std::env;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use syn::punctuated::Punctuated;
 use syn::{Error, Ident, LitStr, Result, Token, bracketed};
 use wit_parser::{IndexMap, Resolve, WorldItem, WorldKey};
 
-/// Where the WIT package `ferro:orm` is: an author's crate cannot know.
+/// The path of the WIT package `ferro:orm`, which an author's crate cannot know.
 const ORM_WIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit");
 
 /// An item of that package, by its full name.
@@ -24,9 +24,9 @@ pub(crate) struct Plugin {
     models: Vec<syn::Path>,
 }
 
-/// A world of the author's.
+/// The author's world.
 struct World {
-    /// With its package: with two packages at hand, a bare name is ambiguous.
+    /// Qualified with its package: with two packages, a bare name is ambiguous.
     name: String,
     /// Whether it imports `raw-sql`.
     sends_sql_text: bool,
@@ -69,7 +69,7 @@ impl Plugin {
     pub(crate) fn expand(self) -> Result<TokenStream> {
         let Self { path, models, .. } = &self;
         let World { name: world, sends_sql_text } = self.resolve()?;
-        // A mapping that a world has no use for is an error.
+        // A mapping that a world does not use is an error.
         let [types, schema, query] = ["types", "schema", "query"].map(orm);
         let [database, raw_sql] = ["database", "raw-sql"].map(orm);
         let raw_sql = sends_sql_text.then(|| quote!(#raw_sql: ::ferro::__private::raw_sql,));
@@ -113,7 +113,7 @@ impl Plugin {
             #[global_allocator]
             static HEAP: ::ferro::__private::Heap = ::ferro::__private::Heap;
 
-            // The names of exports mean nothing to other linkers, and are no good symbols there.
+            // The names of exports are meaningless to other linkers, and not valid symbols there.
             #[cfg(target_family = "wasm")]
             #[allow(unsafe_code, clippy::undocumented_unsafe_blocks, reason = "generated")]
             const _: () = {
@@ -122,7 +122,7 @@ impl Plugin {
         })
     }
 
-    /// The world, looked up in its folder.
+    /// Finds the world in its folder.
     fn resolve(&self) -> Result<World> {
         let root = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
         let mut packages = Resolve::default();

@@ -79,14 +79,14 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
     })
 }
 
-/// A field as rows are read: what it is called as a column, too.
+/// A field for reading rows, with its column name.
 pub(crate) struct RowField<'a> {
     pub(crate) ident: &'a Ident,
     pub(crate) column: String,
     pub(crate) ty: &'a Type,
 }
 
-/// How a batch becomes rows of a struct, whose columns an expression makes of the `batch`.
+/// Decoding a batch into rows of a struct, whose columns an expression computes from `batch`.
 pub(crate) fn implementation(
     of: &Ident,
     columns: &TokenStream,
@@ -95,7 +95,7 @@ pub(crate) fn implementation(
     let idents = fields.iter().map(|it| it.ident);
     let types = fields.iter().map(|it| it.ty);
     let names = fields.iter().map(|it| &it.column);
-    // Not called like the fields, which may be called like what is used here.
+    // Not the names of the fields, which could shadow names used here.
     let readers: Vec<_> = (0..fields.len()).map(|it| format_ident!("__{it}")).collect();
     let reading = fields.iter().zip(&readers).enumerate().map(|(index, (field, reader))| {
         let ty = field.ty;
@@ -125,7 +125,7 @@ pub(crate) fn implementation(
     }
 }
 
-/// Where an error about a field's type is shown.
+/// The span for errors about a field's type.
 pub(crate) fn type_span(ty: &Type) -> Span {
     ty.span().resolved_at(Span::call_site())
 }

@@ -1,6 +1,6 @@
-//! Conditions on a row, in the syntax of Rust: of a `check(…)`, and after the `where` of an index.
+//! Conditions on a row in Rust syntax: of a `check(…)`, and after the `where` of an index.
 //!
-//! They become data, never SQL: groups of terms, of which one group has to hold.
+//! They become data, never SQL: groups of terms, one of which must hold.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -13,13 +13,13 @@ use super::{Model, option};
 const EXPECTED: &str = "expected a comparison of a field, `field.in_([…])`, `field.is_none()`, \
                         `field.is_some()`, or several of them with `&&` and `||`";
 
-/// The most groups that `&&` over `||` may be multiplied out to.
+/// Maximum number of groups when `&&` over `||` is multiplied out.
 const GROUPS: usize = 64;
 
 type Groups = Vec<Vec<TokenStream>>;
 
 impl Model<'_> {
-    /// A condition, as the schema holds it.
+    /// A condition in the form of the schema.
     pub(super) fn condition(&self, name: Option<&Ident>, condition: &Expr) -> Result<TokenStream> {
         let groups = self.groups(condition)?;
         let name = option(name.map(|it| {
@@ -103,7 +103,7 @@ impl Model<'_> {
         }
     }
 
-    /// A field that is true or false.
+    /// A boolean field as a condition.
     fn truth(&self, condition: &Expr, value: bool) -> Result<TokenStream> {
         let field = self.field(condition)?;
         let (name, ty) = (&field.name, field.ty);
@@ -138,7 +138,7 @@ fn ident(expression: &Expr) -> Option<&Ident> {
     }
 }
 
-/// Where an error about a value is shown, with the names that this macro brings along.
+/// The span for errors about a value, which resolves the names that this macro uses.
 fn span(of: &Expr) -> Span {
     of.span().resolved_at(Span::call_site())
 }

@@ -17,7 +17,7 @@ use crate::row::{self, RowField, type_span};
 
 use self::relations::Relation;
 
-/// What a model can do by itself: a column's function of the same name would hide it.
+/// The functions of every model, which a column's function of the same name would hide.
 const RESERVED: [&str; 22] = [
     "bulk_create",
     "bulk_upsert",
@@ -58,7 +58,7 @@ struct Field<'a> {
     ty: &'a Type,
     docs: Vec<&'a Attribute>,
     attributes: FieldAttributes,
-    /// The relation that rests on the field.
+    /// The relation that is based on the field.
     relation: Option<Relation>,
 }
 
@@ -115,12 +115,12 @@ impl<'a> Model<'a> {
         self.fields.iter().filter(|it| it.attributes.key)
     }
 
-    /// Whether the database fills in a field, so that a new row is not yet a whole model.
+    /// Whether the database sets a field, so that a new row is not a whole model.
     fn has_new(&self) -> bool {
         self.fields.iter().any(|it| it.attributes.generated || it.attributes.default.is_some())
     }
 
-    /// A function for each field, that returns its column.
+    /// A function for each field that returns its column.
     fn columns(&self) -> TokenStream {
         let ident = self.ident;
         let functions = self.fields.iter().map(|field| {
@@ -152,7 +152,7 @@ impl<'a> Model<'a> {
             .as_ref()
             .map_or_else(|| ident.unraw().to_string(), |it| it.value());
         let fields: Vec<_> = self.fields.iter().map(|it| &it.name).collect();
-        // A field that asks for another type needs no enum.
+        // A field with another column type needs no enum.
         let own_types = self.fields.iter().filter(|it| it.attributes.sql_type.is_none());
         let types: Vec<_> = own_types.map(|it| it.ty).collect();
         let path = self.path_name();
@@ -226,7 +226,7 @@ impl<'a> Model<'a> {
         })
     }
 
-    /// How a batch becomes rows.
+    /// Decoding a batch into rows.
     fn row(&self) -> TokenStream {
         let fields = self.fields.iter().map(|it| {
             let column =
@@ -285,7 +285,7 @@ impl<'a> Model<'a> {
         })
     }
 
-    /// A whole model can be inserted as it is.
+    /// Inserting a whole model.
     fn insertable(&self) -> TokenStream {
         let ident = self.ident;
         let idents: Vec<_> = self.fields.iter().map(|it| it.ident).collect();
@@ -310,7 +310,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// What the types of fields have to be, checked where the field is written.
+    /// Checks of the field types, reported at the field.
     fn checks(&self) -> TokenStream {
         let checks = self.fields.iter().flat_map(|field| {
             let ty = field.ty;
@@ -345,7 +345,7 @@ impl<'a> Model<'a> {
     }
 }
 
-/// `Self` means the model, also where the generated code is in no `impl` of it.
+/// Replaces `Self` by the model, as generated code may be outside its `impl`.
 fn name_self(target: &mut Path, model: &Ident) {
     if target.is_ident("Self") {
         let mut model = model.clone();
@@ -444,7 +444,7 @@ fn option(value: Option<TokenStream>) -> TokenStream {
     }
 }
 
-/// Refuses what would hide a function that every model has.
+/// Rejects names that would hide a function of every model.
 fn check_reserved(name: &str, span: Span) -> Result<()> {
     match RESERVED.contains(&name) {
         true => {

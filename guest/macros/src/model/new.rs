@@ -14,7 +14,7 @@ impl Model<'_> {
         }
         let Self { ident, visibility, .. } = self;
         let new = format_ident!("New{ident}", span = ident.span());
-        // Variables that a function of `default_with` with the same name is not taken for.
+        // Hygienic variables, which do not shadow a function of `default_with` with the same name.
         let here = Span::mixed_site();
         let doc = format!("A row for [`{ident}`], without what the database fills in.");
         let given: Vec<_> = self.fields.iter().filter(|it| !it.attributes.generated).collect();

@@ -1,5 +1,5 @@
-//! Relations: the functions of a model that lead to others, the path that leads to it, and what
-//! the schema says of them.
+//! Relations: the functions of a model that lead to others, the path to it, and their entries in
+//! the schema.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -11,7 +11,7 @@ use super::{Field, Model};
 use crate::attributes::{FieldAttributes, ManyToManyAttribute};
 
 impl Model<'_> {
-    /// The name of the way to one row of this model.
+    /// The name of the path to one row of this model.
     pub(super) fn path_name(&self) -> Ident {
         format_ident!("{}Path", self.ident, span = self.ident.span())
     }
@@ -49,7 +49,7 @@ impl Model<'_> {
         to_one.chain(to_many).collect()
     }
 
-    /// The struct that leads to one row of this model from others.
+    /// The path struct from other models to one row of this model.
     pub(super) fn path(&self) -> TokenStream {
         let Self { ident, visibility, .. } = self;
         let path = self.path_name();
@@ -136,7 +136,7 @@ impl Model<'_> {
         }
     }
 
-    /// The ways back, as functions of the models at the other end.
+    /// The reverse relations, as functions of the target models.
     pub(super) fn reverses(&self) -> TokenStream {
         let Self { ident, visibility, .. } = self;
         let of_keys = self.fields.iter().filter_map(|field| {
@@ -194,14 +194,14 @@ impl Model<'_> {
     }
 }
 
-/// What a foreign key is called, and the function that leads across it.
+/// The name of a foreign key, and of its function.
 pub(super) struct Relation {
     pub(super) name: String,
     function: Ident,
 }
 
 impl Relation {
-    /// The relation that rests on a field, if it refers to a model.
+    /// The relation that is based on a field, if it refers to a model.
     pub(super) fn of(
         field: &str,
         ident: &Ident,
@@ -240,7 +240,7 @@ impl Field<'_> {
     }
 }
 
-/// A function of the model at the other end that returns the rows of this one.
+/// A function of the target model that returns the rows of this one.
 fn way_back(
     visibility: &syn::Visibility,
     doc: &str,
@@ -260,10 +260,10 @@ fn way_back(
     }
 }
 
-/// What no function is called, with `r#` before it neither.
+/// Names that a function cannot have, even with `r#`.
 const NO_FUNCTIONS: [&str; 5] = ["_", "self", "Self", "super", "crate"];
 
-/// The name of a relation as that of a function, with `r#` if it is a keyword.
+/// The function name of a relation, with `r#` if it is a keyword.
 fn function(name: &str, span: Span) -> syn::Result<Ident> {
     super::check_reserved(name, span)?;
     let known = Ident::parse_any.parse_str(name).is_ok_and(|it| it.unraw() == name);

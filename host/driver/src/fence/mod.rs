@@ -1,5 +1,5 @@
-//! Fences: what the database itself holds a caller to, besides what the core writes into its
-//! statements.
+//! Fences: restrictions on a caller that the database itself enforces, in addition to those that
+//! the core writes into statements.
 
 mod postgres;
 mod sqlite;
@@ -15,33 +15,34 @@ use self::postgres::MARKER;
 pub(crate) use self::postgres::{Breach, Enclosure, literal};
 use crate::error::invalid_configuration;
 
-/// What the database itself holds a caller to, see [`Database::fenced`](crate::Database::fenced).
+/// Restrictions on a caller that the database itself enforces; see
+/// [`Database::fenced`](crate::Database::fenced).
 ///
-/// By default: nothing.
+/// By default, there are none.
 #[derive(Clone, PartialEq, Default)]
 pub struct Fence {
-    /// Transactions are read-only, those that run one statement too.
+    /// Makes transactions read-only, including those around a single statement.
     pub read_only: bool,
-    /// What becomes of SQL text.
+    /// Whether SQL text is allowed, and how far it is trusted.
     pub raw_sql: RawSql,
-    /// PostgreSQL: the role of every transaction. SQL text could leave a role that was reached by
-    /// `SET ROLE`, so for it the connection's own user has to be this role.
+    /// PostgreSQL: the role of every transaction. SQL text could reset a role that was set by `SET
+    /// ROLE`, so with SQL text the connection's own user must be this role.
     pub role: Option<String>,
-    /// PostgreSQL: the schemas in which names are looked for. Empty: those of the connection.
+    /// PostgreSQL: the schemas in which names are looked up. Empty: those of the connection.
     pub search_path: Vec<String>,
-    /// PostgreSQL: settings of every transaction, for policies of row-level security.
+    /// PostgreSQL: settings of every transaction, for row-level security policies.
     pub settings: BTreeMap<String, String>,
-    /// PostgreSQL: how long a statement may take in a transaction that is begun for the caller, unless
-    /// `settings` say it.
+    /// PostgreSQL: how long a statement may take in a transaction that is begun for the caller,
+    /// unless `settings` sets it.
     pub statement_timeout: Option<Duration>,
-    /// How long a transaction of the caller may be open, and the rows of a write outside of one may be
-    /// read. Then it is rolled back, whoever holds it, and what a cursor has still to read is gone. A
-    /// statement that has not begun to answer comes to its end before, and then answers with
-    /// `timeout`; so whoever stops waiting for one has to drop its future, without which SQLite keeps
-    /// its lock. PostgreSQL is told that it may wait as long for the next statement, unless `settings`
-    /// say it.
+    /// How long a transaction of the caller may be open, and how long reading the rows of a write
+    /// outside one may take. After that it is rolled back, whoever holds it, and unread rows of a
+    /// cursor are lost. A statement that has not begun to answer first runs to its end, and then
+    /// returns `timeout`; so a caller that stops waiting for one must drop its future, as otherwise
+    /// SQLite keeps its lock. On PostgreSQL it is also the limit for idling between statements,
+    /// unless `settings` sets it.
     pub transaction_timeout: Option<Duration>,
-    /// SQLite: the tables that fenced SQL text may touch. None: all but SQLite's own.
+    /// SQLite: the tables that fenced SQL text may access. `None`: all except SQLite's own.
     pub tables: Option<BTreeMap<String, TableRights>>,
 }
 
@@ -63,11 +64,11 @@ impl fmt::Debug for Fence {
     }
 }
 
-/// What fenced SQL text may do with a table of SQLite, which asks for each table and column while it
-/// prepares a statement. Views and triggers do no more for it than it may do itself.
+/// The rights of fenced SQL text on a table of SQLite, which checks each table and column while it
+/// prepares a statement. Views and triggers have no more rights than the text itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableRights {
-    /// The columns that may be read, by their names in the database.
+    /// The columns that may be read, by database name.
     pub read: FieldSet,
     /// Whether rows may be inserted, with any values.
     pub insert: bool,
@@ -77,22 +78,22 @@ pub struct TableRights {
     pub delete: bool,
 }
 
-/// Whose SQL text runs, and so how far it is trusted.
+/// Whose SQL text may run, which determines how far it is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RawSql {
-    /// None may be sent.
+    /// SQL text is not allowed.
     #[default]
     Denied,
-    /// A stranger's: statements that read and change rows and do nothing else, where PostgreSQL
-    /// holds the role to its rights. A role is refused that has rights over others, as a superuser,
-    /// an owner of tables or a role of the server has, and one that may call `set_config`
-    /// and the like; `docs/security.md` lists them.
+    /// Untrusted: only statements that read and change rows, within the rights of the role on
+    /// PostgreSQL. Roles with rights over others are rejected, such as superusers, owners of tables
+    /// and predefined server roles, and roles that may call `set_config` and similar functions;
+    /// `docs/security.md` lists them.
     Fenced,
-    /// As the application's own, with all power of the connection's role.
+    /// Trusted like the application's own, with all rights of the connection's role.
     Unfenced,
 }
 
-/// Set by the driver or the fence itself, or what would lift the fence.
+/// Settings that the driver or the fence sets itself, or that would lift the fence.
 const FIXED: [&str; 8] = [
     "client_encoding",
     "datestyle",
@@ -105,7 +106,7 @@ const FIXED: [&str; 8] = [
 ];
 
 impl Fence {
-    /// Refuses what cannot be meant on a database.
+    /// Rejects options that make no sense on a database.
     pub(crate) fn validate(&self, dialect: Dialect, pooled: bool) -> Result<(), Error> {
         let of_postgres =
             self.role.is_some() || !self.search_path.is_empty() || !self.settings.is_empty();
@@ -152,7 +153,7 @@ impl Fence {
         Ok(())
     }
 
-    /// Whether a single statement needs a transaction around it, too. Timeouts alone are not worth
+    /// Whether a single statement also needs a transaction around it. Timeouts alone do not justify
     /// two round trips.
     pub(crate) fn encloses(&self, dialect: Dialect, raw: bool) -> bool {
         match dialect {

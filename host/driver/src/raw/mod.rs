@@ -1,7 +1,7 @@
 //! SQL text of the caller: one statement, with placeholders `?` or `$1` on both databases.
 //!
-//! Placeholders are found by reading the text as its database does: literals, quoted identifiers,
-//! comments and dollar quotes are left alone. The rule for `?`:
+//! Placeholders are found by tokenizing the text like its database: literals, quoted identifiers,
+//! comments and dollar quotes are skipped. The rules for `?`:
 //!
 //! - `?3` is the third parameter, on both databases, as `$3` is.
 //! - Each other `?` is the next parameter.
@@ -125,8 +125,9 @@ pub(crate) fn translate<'a>(
     Ok(Statement { sql, changes, lasts, replaces })
 }
 
-/// Whether SQL text changes rows, as its verb says: `INSERT`, `UPDATE`, `DELETE`, `MERGE` or `REPLACE`,
-/// after `WITH`, too. Parts of a query that change some, and functions, are not looked for.
+/// Whether SQL text changes rows, according to its verb: `INSERT`, `UPDATE`, `DELETE`, `MERGE` or
+/// `REPLACE`, also after `WITH`. Data-modifying parts of a query, and functions, are not
+/// considered.
 ///
 /// ```
 /// use ferro_driver::changes_rows;

@@ -10,31 +10,31 @@ use super::statement_connection::StatementConnection;
 use crate::database::Database;
 use crate::transaction::Transaction;
 
-/// How long a migration of PostgreSQL waits for another one, unless the connection has a
-/// `lock_timeout` of its own. One of SQLite waits as long as any writer, for its `busy_timeout`.
+/// How long a migration of PostgreSQL waits for another one, unless the connection has its own
+/// `lock_timeout`. On SQLite it waits like any writer, for the `busy_timeout`.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What became of a migration.
+/// The result of a migration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Migration {
-    /// The SQL of the steps.
+    /// The SQL dialect of the steps.
     pub dialect: Dialect,
     /// The steps that were applied, in order.
     pub applied: Vec<MigrationStep>,
-    /// The steps that were not, as more was at risk than was allowed.
+    /// The steps that were not applied, as their risk was too high.
     pub left: Vec<MigrationStep>,
 }
 
 impl Database {
-    /// Applies the steps of a migration in order, in one transaction if all of them may run in one.
-    /// Several that are applied to one database at once wait for each other then, as those of
-    /// [`migrate`](Self::migrate) do. Foreign keys of SQLite are not enforced meanwhile, and checked
-    /// at the end.
+    /// Applies the steps of a migration in order, in one transaction if all of them may run in one;
+    /// concurrent calls on one database then wait for each other, as [`migrate`](Self::migrate)
+    /// does. On SQLite, foreign keys are not enforced meanwhile, but checked at the end.
     ///
     /// # Errors
     ///
-    /// What the database says of a step, which the message names. Without a transaction, the steps
-    /// before it stay applied. `busy`, if another migration does not end in time. `foreign-key-violation`, if rows of SQLite refer to none afterwards.
+    /// Errors of the database in a step, which the message names. Without a transaction, the steps
+    /// before it stay applied. `busy`, if another migration does not end in time.
+    /// `foreign-key-violation` on SQLite, if rows violate foreign keys afterwards.
     pub async fn apply(&self, steps: &[MigrationStep]) -> Result<(), Error> {
         if !steps.iter().all(|it| it.transactional) {
             return self.apply_alone(steps).await;
@@ -56,23 +56,23 @@ impl Database {
         transaction.end(applied).await
     }
 
-    /// Asks the database what it has, by the statements of a catalog's `introspection`, has the
-    /// steps of a migration planned from that, and applies those with no more than some `risk`; with
-    /// none, it applies nothing. All of it happens in one transaction. Only what may not run in a
-    /// transaction, as new values of an enum on PostgreSQL, runs before it.
+    /// Reads the schema of the database with the statements of a catalog's `introspection`, has the
+    /// steps of a migration planned from it, and applies those of at most this `risk`; with `None`,
+    /// it applies nothing. Everything runs in one transaction. Only steps that may not run in a
+    /// transaction, such as new enum values on PostgreSQL, run before it.
     ///
-    /// Several migrations of one database wait for each other: on PostgreSQL for a minute, or for
-    /// the `lock_timeout` of the connection if it has one; on SQLite for the `busy_timeout`.
+    /// Migrations of the same database wait for each other: on PostgreSQL for a minute, or for the
+    /// `lock_timeout` of the connection if it has one; on SQLite for the `busy_timeout`.
     ///
-    /// On SQLite foreign keys are not enforced meanwhile; that they hold is checked at the end. On
-    /// PostgreSQL the role has to be allowed to create temporary tables.
+    /// On SQLite, foreign keys are not enforced meanwhile, but checked at the end. On PostgreSQL,
+    /// the role must be allowed to create temporary tables.
     ///
     /// # Errors
     ///
-    /// What `plan` and the database say; the message names the step. `busy`, if another migration
-    /// does not end in time. `denied` and `read-only` on PostgreSQL, if no temporary tables may be
-    /// made. `foreign-key-violation`, if rows of SQLite refer to none afterwards. Nothing is changed then, but for steps that may not
-    /// run in a transaction.
+    /// Errors of `plan` and of the database; the message names the step. `busy`, if another
+    /// migration does not end in time. `denied` or `read-only` on PostgreSQL, if temporary tables
+    /// are not allowed. `foreign-key-violation` on SQLite, if rows violate foreign keys afterwards.
+    /// Then nothing is changed, except by steps that may not run in a transaction.
     pub async fn migrate(
         &self,
         questions: &[String],
@@ -82,13 +82,13 @@ impl Database {
         self.carry_out(Job { questions, plan: &plan, risk, script: None }).await
     }
 
-    /// As [`migrate`](Self::migrate), if the script of all that is to be done is still the one that
-    /// somebody has read. Otherwise nothing is applied, and what it returns has another script. Steps
-    /// of SQLite that can only be planned when names have changed are left, too: nobody has read them.
+    /// Like [`migrate`](Self::migrate), if the script of all steps is still the reviewed one.
+    /// Otherwise nothing is applied, and the returned migration has another script. Steps on SQLite
+    /// that can only be planned after renames are left, too, as they were not reviewed.
     ///
     /// # Errors
     ///
-    /// Those of [`migrate`](Self::migrate).
+    /// As [`migrate`](Self::migrate).
     pub async fn migrate_reviewed(
         &self,
         questions: &[String],

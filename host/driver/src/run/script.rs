@@ -27,14 +27,14 @@ DROP TABLE temp."ferro orphans";
 "#;
 
 impl Migration {
-    /// What is left to be done, as a script of SQL for the shell of the database: `sqlite3`, or `psql`.
-    /// What was applied is a comment.
+    /// The remaining steps as an SQL script for the database's shell, `sqlite3` or `psql`. Applied
+    /// steps are comments.
     ///
-    /// Run as it is, it does what [`Database::migrate`](crate::Database::migrate) would do: all steps in
-    /// one transaction, but for those that may not run in one, which come first; on SQLite without
-    /// foreign keys, which are checked at the end. An error ends the transaction on PostgreSQL. On
-    /// SQLite it ends the shell: `.bail on` says so, which other programs do not take. They have to stop
-    /// at an error by themselves.
+    /// It does the same as [`Database::migrate`](crate::Database::migrate): all steps run in one
+    /// transaction, except those that may not run in one, which come first; on SQLite, foreign keys
+    /// are off, and checked at the end. On PostgreSQL, an error ends the transaction. On SQLite, it
+    /// ends the shell, because of `.bail on`; other programs do not support this command, and must
+    /// stop at an error themselves.
     #[must_use]
     pub fn script(&self) -> String {
         let Self { dialect, applied, left } = self;
