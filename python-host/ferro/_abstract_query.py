@@ -27,7 +27,7 @@ class AbstractQuery:
                 raise AttributeError(message, name=name, obj=self)
             own = WORDS.get(name)
             known = (it for it in dir(type(self)) if not it.startswith("_"))
-            hint = f"say `.{own}`" if own else nearest(name, known)
+            hint = f"use `.{own}`" if own else nearest(name, known)
             raise AttributeError(f"a query has no `{name}`: {hint}", name=name, obj=self)
 
         def __iter__(self) -> NoReturn:

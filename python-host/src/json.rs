@@ -82,7 +82,7 @@ fn write_dict(text: &mut String, dict: &Bound<'_, PyDict>, depth: usize) -> Resu
             text.push(',');
         }
         let key =
-            key.cast::<PyString>().map_err(|_| not_json("a dict with a key that is no str"))?;
+            key.cast::<PyString>().map_err(|_| not_json("a dict with a key that is not a str"))?;
         write_string(text, &utf8(key)?);
         text.push(':');
         write_into(text, &value, depth + 1)?;

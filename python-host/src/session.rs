@@ -513,7 +513,7 @@ fn first_step(plan: &Plan) -> Result<&Step, Error> {
 fn bound(step: &Step, values: &[Value]) -> Result<Vec<Value>, Error> {
     let value = |bind: &Bind| match &bind.source {
         Binding::Parameter(number) => values.get(*number as usize).cloned().ok_or_else(|| {
-            Error::new(ErrorKind::Internal, "a plan binds a parameter that there is not")
+            Error::new(ErrorKind::Internal, "a plan binds a parameter that does not exist")
         }),
         Binding::Constant(value) => Ok(value.clone()),
         _ => Err(forced()),

@@ -190,7 +190,7 @@ fn to_float(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
         }
         Ok(_) => Err(Error::new(
             ErrorKind::ValueOutOfRange,
-            "takes a float, and this int has no exact one",
+            "takes a float, and no float equals this int",
         )),
         Err(_) => Err(mismatch("a float", object)),
     }

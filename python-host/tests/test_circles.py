@@ -91,7 +91,7 @@ async def test_keys_that_are_each_others_are_refused(longer: bool) -> None:
         made.append(define("Shell", "Hen"))
     named = "`Egg`, `Hen`, `Shell`" if longer else "`Egg`, `Hen`"
     try:
-        with pytest.raises(ferro.SchemaError, match=f"keys of {named} form a circle"):
+        with pytest.raises(ferro.SchemaError, match=f"keys of {named} form a cycle"):
             await Team.all()
     finally:
         for model in made:

@@ -230,8 +230,8 @@ async def test_one_row_is_one_object_in_a_session() -> None:
 async def test_a_missing_column_and_one_too_many_are_named() -> None:
     for _ in range(2):
         for sql, message in {
-            "select id, name from users": "gives no `age`, `email`, `active`: .* those of `users`",
-            "select *, age as ages from users": "gives `ages`, which is not expected: leave it out",
+            "select id, name from users": "returns no `age`, `email`, `active`: .* of `users`",
+            "select *, age as ages from users": "returns `ages`, which is not expected: leave it out",
             "select id, name, age as ages, email, active from users": "no `age`, but `ages`",
             "select *, id from users": "two columns are called `id`",
             "create table from_sql_nothing (id integer)": "the statement returns no rows",
@@ -250,10 +250,10 @@ async def test_what_has_other_columns_writes_nothing() -> None:
         "insert into users (name, age, active) values ('Ada', 1, true) returning *, 1 as one",
     ):
         for _ in range(2):
-            with pytest.raises(ferro.InvalidQuery, match="its columns have to be those of `users`"):
+            with pytest.raises(ferro.InvalidQuery, match="its columns must be those of `users`"):
                 await User.from_sql(sql)
         async with ferro.transaction():
-            with pytest.raises(ferro.InvalidQuery, match="its columns have to be those of `users`"):
+            with pytest.raises(ferro.InvalidQuery, match="its columns must be those of `users`"):
                 await User.from_sql(sql)
             assert await User.select().count() == 0
     await User.from_sql("insert into users (name, age, active) values ('Ada', 1, true) returning *")
@@ -268,7 +268,7 @@ async def test_a_statement_that_was_prepared_before_a_migration_is_prepared_anew
     assert await FromSqlLater.from_sql(sql) == []
     await ferro.execute("alter table from_sql_later drop column name")
     for statement in ("select * from from_sql_later", "delete from from_sql_later returning *"):
-        with pytest.raises(ferro.InvalidQuery, match="gives no `name`"):
+        with pytest.raises(ferro.InvalidQuery, match="returns no `name`"):
             await FromSqlLater.from_sql(statement)
     default = "default 'x' not null"
     await ferro.execute(f"alter table from_sql_later add column name text {default}")
@@ -289,7 +289,7 @@ async def test_rows_are_streamed() -> None:
         assert await User.get(users[-1].id) is last
     with pytest.raises(ferro.ValueOutOfRange, match="`batch` takes an int of at least 1"):
         await anext(User.stream_sql(sql, 0, batch=0))
-    with pytest.raises(ferro.InvalidQuery, match="gives no `name`"):
+    with pytest.raises(ferro.InvalidQuery, match="returns no `name`"):
         await anext(User.stream_sql("select id from users"))
     with pytest.raises(ferro.DecodeError, match="column `age` in row 3") as raised:
         listed = "id, name, email, active, case when id = ? then null else age end as age"

@@ -105,9 +105,9 @@ def test_a_query_is_no_list(call: Callable[[], Any], message: str) -> None:
 
 def test_a_word_of_another_orm_is_answered_with_ferros() -> None:
     query: Any = users.where(age=3)
-    with pytest.raises(AttributeError, match=r"a query has no `filter`: say `.where\(…\)`"):
+    with pytest.raises(AttributeError, match=r"a query has no `filter`: use `.where\(…\)`"):
         query.filter(name="a")
-    with pytest.raises(AttributeError, match=r"no `select_related`: say `.include\("):
+    with pytest.raises(AttributeError, match=r"no `select_related`: use `.include\("):
         query.select_related("frogs")
     with pytest.raises(AttributeError, match=r"no `oder_by`: did you mean `order_by`\?"):
         query.oder_by("name")
@@ -200,13 +200,13 @@ async def test_a_query_is_read_row_by_row_as_a_stream() -> None:
         (lambda: users.nmae, "`User` has no field `nmae`: did you mean `name`"),
         (
             lambda: Frog.where(pond__name="a"),
-            r"across a relation, say `lambda it: it.pond.name == …`",
+            r"across a relation, use `lambda it: it.pond.name == …`",
         ),
         (
             lambda: Frog.where(pond__name__icontains="a"),
-            r"say `lambda it: it.pond.name.ilike\(\"%…%\"\)`",
+            r"use `lambda it: it.pond.name.ilike\(\"%…%\"\)`",
         ),
-        (lambda: users.where(age__gte=18), r"`age__gte`: say `lambda it: it.age >= …`"),
+        (lambda: users.where(age__gte=18), r"`age__gte`: use `lambda it: it.age >= …`"),
         (lambda: users.name.contians("a"), "`User.name` has no `contians`: did you mean `contain"),
         (
             lambda: Document.where(lambda it: it.data.size == 3),

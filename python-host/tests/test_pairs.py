@@ -287,5 +287,5 @@ async def test_what_has_no_pairs_refuses_them() -> None:
 
 
 def test_what_other_orms_call_it_is_told() -> None:
-    with pytest.raises(AttributeError, match=r"say `.with_values\(name=lambda it"):
+    with pytest.raises(AttributeError, match=r"use `.with_values\(name=lambda it"):
         Keeper.select().annotate(n=1)  # type: ignore[attr-defined]

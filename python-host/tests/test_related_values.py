@@ -244,7 +244,7 @@ class TestMistakes:
             await of_studios(sum=S.films.sum("title"))
 
     async def test_a_field_of_the_row_around_is_named_so(self) -> None:
-        with pytest.raises(ferro.InvalidQuery, match=r"say `ferro.outer\(Studio"):
+        with pytest.raises(ferro.InvalidQuery, match=r"use `ferro.outer\(Studio"):
             await of_studios(n=S.films.where(F.stars == S.wanted).count())
 
     async def test_a_relation_to_one_row_leads_to_fields_of_these_names(self) -> None:

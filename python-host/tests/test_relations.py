@@ -238,7 +238,7 @@ class TestDeclaration:
 
         try:
             with pytest.raises(
-                ferro.SchemaError, match="`Wrong.author`: its default has to be a key"
+                ferro.SchemaError, match="`Wrong.author`: its default must be a key"
             ):
                 Wrong.select().sql()
         finally:

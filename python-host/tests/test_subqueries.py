@@ -244,7 +244,7 @@ class TestOuter:
             await own
         with pytest.raises(ferro.InvalidQuery, match="the outer rows are those of `Work`"):
             await Work.where(ferro.exists(own))
-        with pytest.raises(ferro.InvalidQuery, match=r"or say `ferro.outer\(Novelist.…\)`"):
+        with pytest.raises(ferro.InvalidQuery, match=r"or use `ferro.outer\(Novelist.…\)`"):
             await Novelist.where(ferro.exists(Work.where(W.writer_id == N.id)))
         for wrong in ("id", N.age + 1, N.works, None):
             with pytest.raises(ferro.InvalidQuery, match="`ferro.outer` takes a field"):

@@ -125,7 +125,7 @@ fn validate_nulls(nulls: Option<&[u8]>, length: usize) -> Result<(), String> {
 fn validate_ends(ends: &[u32], length: usize) -> Result<(), String> {
     match ends.is_sorted() && ends.last().is_none_or(|end| *end as usize <= length) {
         true => Ok(()),
-        false => Err("ends that do not describe the data".into()),
+        false => Err("ends that do not fit the data".into()),
     }
 }
 

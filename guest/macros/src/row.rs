@@ -27,9 +27,9 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
     let parameters: Vec<_> = (0..idents.len()).map(|it| format_ident!("__{it}")).collect();
     let name = ident.unraw().to_string();
     let select = format_ident!("Select{}", ident.unraw(), span = ident.span());
-    let doc = format!("What a query selects for each field of [`{ident}`].");
+    let doc = format!("The expressions that a query selects for the fields of [`{ident}`].");
     let columns = names.iter().map(|it| format!("The column of the field `{it}`."));
-    let docs = names.iter().map(|it| format!("What becomes the field `{it}`."));
+    let docs = names.iter().map(|it| format!("The expression for the field `{it}`."));
     let fields = idents.iter().zip(&names).zip(&types);
     let fields: Vec<_> =
         fields.map(|((ident, name), ty)| RowField { ident, column: name.clone(), ty }).collect();

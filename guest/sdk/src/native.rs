@@ -13,7 +13,7 @@ pub(crate) fn open(label: &str) -> Result<Box<dyn ferro_wit::Session>, Error> {
         ErrorKind::Unsupported,
         format!(
             "cannot open `{label}`: only a plugin opens a session by its label; an application \
-             makes one of what its host lends, with `Session::new`"
+             creates one from its host's session, with `Session::new`"
         ),
     ))
 }

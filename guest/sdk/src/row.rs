@@ -103,7 +103,7 @@ pub trait Output<M>: Clone + Send + Sync + 'static {
 /// An [`Output`] without related rows, so that it can be read in batches.
 #[diagnostic::on_unimplemented(
     message = "the rows of this query come with related rows, by an `include`",
-    note = "read them with `all`, a page at a time: `stream` and `select` are for rows that stand on their own"
+    note = "read them with `all`, a page at a time: `stream` and `select` are for rows without related ones"
 )]
 pub trait Streamed<M>: Output<M> {
     /// Internal to this crate.

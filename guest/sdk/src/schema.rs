@@ -324,7 +324,7 @@ impl<T> FieldOf<T> {
 /// Types that a database can generate as a sequence.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
-    message = "a database cannot count with the type `{Self}`",
+    message = "a database cannot generate keys of type `{Self}`",
     label = "expected `i16`, `i32` or `i64`"
 )]
 pub trait Counted {}

@@ -233,7 +233,11 @@ fn errors_are_one_line_with_an_exit_code_of_their_own() {
         (&["run", probe()], 2, "<CALL>"),
         (&["run", probe(), "grete()"], 2, "`grete`"),
         (&["run", probe(), "greet(1)"], 2, "`greet(name: string)`: invalid value type, at `1`"),
-        (&["run", probe(), "mirror({x: 1, y: 2, z: 3})"], 2, "no field `z`; there is `x`, `y`"),
+        (
+            &["run", probe(), "mirror({x: 1, y: 2, z: 3})"],
+            2,
+            "no field `z`; the fields are `x`, `y`",
+        ),
         (&["run", probe(), "--create-tables", "a"], 2, "--connect a=URL"),
         (&["run", probe(), "--connect", "nonsense", "calls()"], 2, "LABEL=URL"),
         (&["check", "a=sqlite::memory:", "a=sqlite::memory:"], 2, "`a` is given twice"),

@@ -177,8 +177,8 @@ impl Database {
         if (new.dialect, new.is_pooled) != (self.dialect, self.is_pooled) {
             new.disconnect().await;
             return Err(invalid_configuration(format!(
-                "{name} cannot be replaced by a database of another dialect, nor where only one of \
-                 the two is behind a pooler by transaction: disconnect it, and connect the other"
+                "{name} cannot be replaced by a database of another dialect, nor if only one of \
+                 the two is behind a transaction-mode pooler: disconnect it, and connect the other"
             )));
         }
         let new = new.inner();

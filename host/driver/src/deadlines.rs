@@ -83,7 +83,7 @@ impl Deadlines {
         for it in late.into_values().filter_map(|it| it.upgrade()) {
             // One that panics must not take the others' deadlines with it.
             if catch_unwind(AssertUnwindSafe(|| it.expire())).is_err() {
-                tracing::error!("what had no time left panicked when it was ended");
+                tracing::error!("ending an operation at its deadline panicked");
             }
         }
         wakes

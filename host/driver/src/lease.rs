@@ -293,7 +293,7 @@ impl Connection {
 /// Returning asks for a sign of life. A server that stalls costs the connection, not the permit.
 pub(crate) async fn give_back(connection: Connection, permits: PoolPermits) {
     if !connection.give_back().await {
-        tracing::warn!("closed a connection that gave no sign of life when it was returned");
+        tracing::warn!("closed a connection that did not respond when it was returned");
     }
     drop(permits);
 }

@@ -14,7 +14,7 @@ use tokio::time::{sleep_until, timeout};
 
 use support::{connect, no_options, run};
 
-const OVER: &str = "the time of the transaction was over, and it was rolled back";
+const OVER: &str = "the time limit of the transaction has passed, and it was rolled back";
 
 /// Databases with three rows, and the same for a caller whose transactions have little time.
 async fn both() -> ([(Database, Database); 2], TempDir) {

@@ -71,10 +71,13 @@ async fn columns_come_as_they_are_expected_in_the_order_of_the_statement() {
 async fn other_columns_are_refused_before_anything_is_written() {
     for database in both_with_table().await {
         for (columns, message) in [
-            ("n", "gives no `t`: its columns have to be those of `t`"),
-            ("n, t, 1 AS more", "gives `more`, which is not expected: leave it out: its columns"),
-            ("1 AS x, n, t, 1 AS y", "gives `x`, `y`, which are not expected: leave them out: its"),
-            ("n, t AS x, n AS y", "gives no `t`, but `x`, `y`"),
+            ("n", "returns no `t`: its columns must be those of `t`"),
+            ("n, t, 1 AS more", "returns `more`, which is not expected: leave it out: its columns"),
+            (
+                "1 AS x, n, t, 1 AS y",
+                "returns `x`, `y`, which are not expected: leave them out: its",
+            ),
+            ("n, t AS x, n AS y", "returns no `t`, but `x`, `y`"),
             ("n, t, t", "two columns are called `t`"),
         ] {
             for begins in ["SELECT", "INSERT INTO t VALUES (1, 'a') RETURNING"] {
@@ -129,7 +132,7 @@ async fn a_statement_that_is_kept_is_prepared_anew_for_another_schema() {
         let mut n = 1;
         for (sql, more) in sqls {
             for _ in 0..2 {
-                assert!(failure(&database, sql).await.message.contains("gives no `t`"));
+                assert!(failure(&database, sql).await.message.contains("returns no `t`"));
                 n += more;
                 // This one is kept.
                 assert_eq!(rows::raw(&database, sql, vec![]).await, [[Value::Integer(n)]]);
@@ -143,7 +146,7 @@ async fn a_statement_that_is_kept_is_prepared_anew_for_another_schema() {
         }
         run(&database, &["ALTER TABLE t RENAME COLUMN t TO u"]).await;
         for (sql, _) in sqls {
-            assert!(failure(&database, sql).await.message.contains("gives no `t`, but `u`"));
+            assert!(failure(&database, sql).await.message.contains("returns no `t`, but `u`"));
             assert_eq!(one(&database, "SELECT n FROM t").await, Value::Integer(n));
         }
     }
@@ -164,7 +167,7 @@ async fn a_write_is_refused_before_it_writes_where_another_connection_changed_th
             assert_eq!(rows(cursor).await, [[Value::Integer(n), "a".into()]]);
         }
         run(&other, &["ALTER TABLE t ADD COLUMN more TEXT"]).await;
-        let message = "gives `more`, which is not expected";
+        let message = "returns `more`, which is not expected";
         for _ in 0..2 {
             let error = failure(&database, sql).await;
             assert_eq!(error.kind, ErrorKind::InvalidQuery, "{error}");

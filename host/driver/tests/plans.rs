@@ -81,7 +81,7 @@ async fn a_batch_that_does_not_fit_its_plan_is_refused_before_the_database_sees_
             (batch(vec![integers()]), ErrorKind::InvalidQuery, "1 columns"),
             (batch(vec![integers(), texts(), texts()]), ErrorKind::InvalidQuery, "column 3"),
             (batch(vec![texts(), texts()]), ErrorKind::TypeMismatch, "column 1 of the batch is"),
-            (torn, ErrorKind::InvalidQuery, "contradicts itself"),
+            (torn, ErrorKind::InvalidQuery, "is inconsistent"),
         ] {
             let error = database.execute(writing(&database, rows)).await.unwrap_err();
             assert_eq!((error.kind, &error.code), (kind, &None), "{error}");

@@ -79,7 +79,7 @@ impl DiskCache {
             if sealed.is_ok_and(|sealed| digest(&entry).is_ok_and(|found| found == sealed)) {
                 continue;
             }
-            tracing::debug!(entry = %entry.display(), "a cache entry is removed, its seal is not its own");
+            tracing::debug!(entry = %entry.display(), "a cache entry is removed, as its seal does not match");
             remove(&entry);
             remove(&seal);
         }

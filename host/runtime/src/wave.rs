@@ -34,7 +34,7 @@ fn unknown_field(node: &Node, ty: &Type, call: &str) -> Option<String> {
                 None => {
                     let known: Vec<_> =
                         record.fields().map(|field| format!("`{}`", field.name)).collect();
-                    Some(format!("there is no field `{name}`; there is {}", known.join(", ")))
+                    Some(format!("there is no field `{name}`; the fields are {}", known.join(", ")))
                 }
             }
         }),

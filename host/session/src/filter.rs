@@ -47,7 +47,7 @@ impl Filter {
             return Err(of(column, "the list has no values"));
         }
         let values: Option<Vec<_>> = (0..items.len()).map(|index| items.get(index)).collect();
-        let values = values.ok_or_else(|| of(column, "the list contradicts itself"))?;
+        let values = values.ok_or_else(|| of(column, "the list is inconsistent"))?;
         let converted: Result<Vec<_>, _> =
             values.iter().map(|value| convert(value, kind, enums)).collect();
         let converted = converted.map_err(|fault| of(column, &fault))?;
@@ -93,7 +93,7 @@ fn convert(value: &Value, kind: &ColumnType, enums: &[EnumType]) -> Result<Value
             .then(|| value.clone()),
         _ => None,
     };
-    converted.ok_or_else(|| "its value is not one that the column can have".into())
+    converted.ok_or_else(|| "its value does not fit the column".into())
 }
 
 /// Values of one kind as an array; a fault if one is null or differs in kind from the first.

@@ -262,7 +262,7 @@ class _Reader:
         if column.enumeration is not None and comparison not in ("equal", "not-equal"):
             raise SchemaError(
                 f"field `{column.where}`: the databases order enums differently: a check of one "
-                "does without `<`, `<=`, `>`, `>=` and `between`"
+                "cannot use `<`, `<=`, `>`, `>=` and `between`"
             )
         return column
 
@@ -309,18 +309,18 @@ class _Reader:
         if groups > _MOST_GROUPS:
             raise SchemaError(
                 f"{self._what} has more than {_MOST_GROUPS} alternatives when it is written with "
-                "`|` around `&`: make several of it"
+                "`|` around `&`: split it into several"
             )
 
     def _refusal(self, shape: Shape) -> SchemaError:
         if shape[0] in _OF_OTHER_ROWS:
             return SchemaError(
-                f"{self._what} is about the fields of one row: it asks nothing of other rows, by a "
+                f"{self._what} is about the fields of one row: it cannot use other rows, by a "
                 "relation, a query or an aggregate"
             )
         return SchemaError(
-            f"{self._what} compares fields with constants and with each other, and computes "
-            f"nothing: leave out `{_spelt(shape)}`"
+            f"{self._what} compares fields with constants and with each other, and cannot "
+            f"compute values: leave out `{_spelt(shape)}`"
         )
 
 

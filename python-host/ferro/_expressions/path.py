@@ -171,7 +171,7 @@ class RelationExpression:
             f"any(lambda it: it.{key}.{method}(…))" if self._relation.many else f"{key}.{method}(…)"
         )
         raise InvalidQuery(
-            f"`{self._relation}` has no key in this table: use the key of the other end, `"
+            f"`{self._relation}` has no key in this table: use the key of its target, `"
             f"{self._relation.name}.{asked}`"
         )
 

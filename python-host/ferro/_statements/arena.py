@@ -96,7 +96,7 @@ class Arena:
                 f"those of `{model}`"
             )
         around = any(_has(it.table, root) or root in it.joined for it in self.frames)
-        way = f"say `ferro.outer({root.model_name}.…)`" if around else "reach it through a relation"
+        way = f"use `ferro.outer({root.model_name}.…)`" if around else "reach it through a relation"
         raise InvalidQuery(
             f"a field of `{root.model_name}` in a query of `{model}`: name one of `{model}`, or "
             f"{way}"

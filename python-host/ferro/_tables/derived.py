@@ -58,7 +58,7 @@ class Derived(Table):
 
     def key_values(self, key: Any) -> NoReturn:
         """Empty: there is no key."""
-        raise InvalidQuery(f"common table `{self.label}` has no key: ask for values of its fields")
+        raise InvalidQuery(f"common table `{self.label}` has no key: select values of its fields")
 
     def unknown(self, name: str, what: str = "field") -> str:
         known = () if what == "relation" else self.columns

@@ -210,8 +210,8 @@ def _check_inherited(table: Table, relation: Relationship, way_back: Relationshi
     ):
         raise SchemaError(
             f"relation `{table.label}.{relation.name}`: `{other.label}` inherits it too, and "
-            f"`{way_back}` is the way back of one: leave `related_name` out of the class that "
-            "both inherit from, or declare the relation in each with its own"
+            f"`{way_back}` is the reverse relation of only one: leave `related_name` out of the "
+            "class that both inherit from, or declare the relation in each with its own"
         )
 
 

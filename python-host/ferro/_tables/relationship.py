@@ -48,7 +48,7 @@ class Relationship:
                 and other.through.source_fields == self.through.target_fields
             ):
                 return name
-        raise InvalidQuery(f"`{self}` has no way back")
+        raise InvalidQuery(f"`{self}` has no reverse relation")
 
     def key_of(self, row: Any) -> tuple[Any, ...]:
         """The key of a target row."""

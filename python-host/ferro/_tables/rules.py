@@ -53,7 +53,7 @@ class Rules:
         names = [it["name"] for it in self.checks if it["name"] is not None]
         if len(set(names)) < len(names):
             raise SchemaError(
-                f"model `{label}`: two checks have one name, and one has to have another: "
+                f"model `{label}`: two checks have the same name, so rename one: "
                 f"{quoted(sorted({it for it in names if names.count(it) > 1}))}"
             )
 
@@ -111,7 +111,7 @@ class Rules:
 def _names(label: str, names: Iterable[str]) -> Iterable[str]:
     if isinstance(names, Index):
         raise SchemaError(
-            f"model `{label}`: say `ferro.Index(…, unique=True)` among its `indexes`, in place of "
+            f"model `{label}`: use `ferro.Index(…, unique=True)` in its `indexes`, instead of "
             "`uniques`"
         )
     if isinstance(names, str) or not isinstance(names, Iterable):

@@ -63,7 +63,7 @@ def _enums(tables: list[Table]) -> list[dict[str, Any]]:
         if other.values != column.values:
             raise SchemaError(
                 f"`{other.where}` and `{column.where}` have enums of the name "
-                f"`{column.enumeration}` with different values: name one otherwise, or give its "
-                'field `ferro.Field(db_type="text")`, for which the database needs no type'
+                f"`{column.enumeration}` with different values: rename one, or give its field "
+                '`ferro.Field(db_type="text")`, for which the database needs no type'
             )
     return [{"name": name, "values": column.values} for name, column in found.items()]

@@ -181,8 +181,8 @@ class Structure:
         with suppress(PydanticSerializationError):
             if self._dump(read, warnings="none") != self._dump(value, warnings="none"):
                 raise TypeMismatch(
-                    f"`{self._where}`: a serializer of its type writes what is read as another "
-                    "value, and what its type itself writes is not read: let a validator take that"
+                    f"`{self._where}`: a serializer of its type writes a form that is read as "
+                    "another value, and the type's own form is not read: let a validator accept it"
                 )
         return document
 

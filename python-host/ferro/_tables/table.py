@@ -136,7 +136,7 @@ class Table:
             if name not in self.__dict__:
                 # For example in a notebook, if a cell is run again.
                 raise SchemaError(
-                    f"`{self.label}` was defined again: use the new class in place of this one"
+                    f"`{self.label}` was defined again: use the new class instead of this one"
                 )
             return self.__dict__[name]
         raise AttributeError(name)
@@ -283,7 +283,7 @@ class Table:
         if self in holders:
             circle = quoted(sorted(it.label for it in holders[holders.index(self) :]))
             raise SchemaError(
-                f"the keys of {circle} form a circle, so that none of them has a type: give one of "
+                f"the keys of {circle} form a cycle, so that none of them has a type: give one of "
                 "them a key that is not a relation"
             )
         own = [it for it in self._plain.values() if it.primary_key]
@@ -383,7 +383,7 @@ class Table:
         begins = name.partition("__")[0]
         if begins != name and (begins in self.columns or begins in self.relations):
             across = "across a relation, " if begins in self.relations else ""
-            return f"model `{self.label}` has no {what} `{name}`: {across}say `{lookup(name)}`"
+            return f"model `{self.label}` has no {what} `{name}`: {across}use `{lookup(name)}`"
         return f"model `{self.label}` has no {what} `{name}`: {nearest(name, known)}"
 
 
@@ -423,7 +423,7 @@ def _key_default(where: str, declared: RelationOptions, key: Column) -> Any:
         return None
     kinds = {"integer": int, "text": str, "uuid": uuid.UUID}
     if key.kind in kinds and type(default) is not kinds[key.kind]:
-        raise SchemaError(f"relation `{where}`: its default has to be a key, of type {key.kind}")
+        raise SchemaError(f"relation `{where}`: its default must be a key, of type {key.kind}")
     if not declared.sets_default:
         return None
     if key.kind not in kinds:

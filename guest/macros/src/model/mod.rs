@@ -98,7 +98,7 @@ impl<'a> Model<'a> {
         }
         if !fields.iter().any(|it| it.attributes.key) {
             let message = "a model needs a key: mark a field with `#[ferro(key)]`, or with \
-                           `#[ferro(key, generated)]` for a number that the database counts up";
+                           `#[ferro(key, generated)]` for a number that the database generates";
             return Err(Error::new_spanned(ident, message));
         }
         for relation in &attributes.many_to_manys {

@@ -16,13 +16,13 @@ impl Model<'_> {
         let new = format_ident!("New{ident}", span = ident.span());
         // Hygienic variables, which do not shadow a function of `default_with` with the same name.
         let here = Span::mixed_site();
-        let doc = format!("A row for [`{ident}`], without what the database fills in.");
+        let doc = format!("A row for [`{ident}`], without the values that the database generates.");
         let given: Vec<_> = self.fields.iter().filter(|it| !it.attributes.generated).collect();
         let members = given.iter().map(|field| {
             let Field { ident, visibility, ty, docs, .. } = field;
             if let Some(default) = &field.attributes.default {
                 let doc = match default {
-                    DefaultAttribute::With(_) => "`None`: the default, made when it is inserted.",
+                    DefaultAttribute::With(_) => "`None` for the default, computed by the insert.",
                     _ => "`None`: the database's default.",
                 };
                 return quote! {

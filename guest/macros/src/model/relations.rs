@@ -22,7 +22,7 @@ impl Model<'_> {
             let target = field.attributes.references.as_ref()?;
             let Relation { name: relation, function } = field.relation.as_ref()?;
             let (visibility, ty) = (field.visibility, field.ty);
-            let doc = format!("The way to the row that `{}` refers to.", field.name);
+            let doc = format!("The path to the row that `{}` refers to.", field.name);
             Some(quote_spanned! {target_span(target)=>
                 #[doc = #doc]
                 #[allow(dead_code, reason = "not every relation is crossed")]
@@ -53,10 +53,10 @@ impl Model<'_> {
     pub(super) fn path(&self) -> TokenStream {
         let Self { ident, visibility, .. } = self;
         let path = self.path_name();
-        let doc = format!("The way from a model to a row of [`{ident}`], with its fields.");
+        let doc = format!("The path from a model to a row of [`{ident}`], with its fields.");
         let fields = self.fields.iter().map(|field| {
             let Field { ident: name, visibility, ty, name: text, .. } = field;
-            let doc = format!("The field `{text}` at the end of the way.");
+            let doc = format!("The field `{text}` at the end of the path.");
             quote_spanned! {name.span()=>
                 #[doc = #doc]
                 #[allow(dead_code, reason = "not every field is looked at from elsewhere")]
@@ -69,7 +69,7 @@ impl Model<'_> {
             let target = field.attributes.references.as_ref()?;
             let Relation { name: relation, function } = field.relation.as_ref()?;
             let (visibility, ty) = (field.visibility, field.ty);
-            let doc = format!("Further, to the row that `{}` refers to.", field.name);
+            let doc = format!("Continues to the row that `{}` refers to.", field.name);
             Some(quote_spanned! {target_span(target)=>
                 #[doc = #doc]
                 #[allow(dead_code, reason = "not every relation is crossed")]
@@ -149,7 +149,8 @@ impl Model<'_> {
             let relation = &field.relation.as_ref()?.name;
             Some(match field.attributes.unique {
                 true => {
-                    let doc = format!("The way to the [`{ident}`] whose `{relation}` this row is.");
+                    let doc =
+                        format!("The path to the [`{ident}`] whose `{relation}` is this row.");
                     quote_spanned! {reverse.span()=>
                         impl #target {
                             #[doc = #doc]
@@ -163,7 +164,7 @@ impl Model<'_> {
                     }
                 }
                 false => {
-                    let doc = format!("The rows of [`{ident}`] whose `{relation}` this row is.");
+                    let doc = format!("The rows of [`{ident}`] whose `{relation}` is this row.");
                     way_back(visibility, &doc, target, ident, &function, reverse)
                 }
             })
@@ -175,7 +176,7 @@ impl Model<'_> {
                 Err(error) => return Some(error.into_compile_error()),
             };
             let name = it.name.unraw();
-            let doc = format!("The rows of [`{ident}`] whose `{name}` have this row.");
+            let doc = format!("The rows of [`{ident}`] whose `{name}` contain this row.");
             Some(way_back(visibility, &doc, &it.target, ident, &function, reverse))
         });
         of_keys.chain(of_pairs).collect()

@@ -229,7 +229,7 @@ fn single<P: Path, O: Nested<P::Target>>(
             P::Presence::row(row).ok_or_else(|| {
                 let (source, target) = (P::Source::NAME, P::Target::NAME);
                 let message =
-                    format!("a row of `{source}` refers to one of `{target}` that cannot be seen");
+                    format!("a row of `{source}` refers to one of `{target}` that is not visible");
                 Error::new(ErrorKind::NotFound, message)
             })
         })

@@ -136,7 +136,7 @@ async fn read_certificates(parameter: &str, path: &Path) -> Result<Vec<u8>, Erro
     match found {
         Ok(found) if !found.is_empty() => Ok(pem),
         _ => Err(invalid_configuration(format!(
-            "`{parameter}`: the file `{}` holds no certificate in PEM",
+            "`{parameter}`: the file `{}` contains no PEM certificate",
             path.display()
         ))),
     }
@@ -147,7 +147,7 @@ async fn read_key(parameter: &str, path: &Path) -> Result<Vec<u8>, Error> {
     match PrivateKeyDer::from_pem_slice(&pem) {
         Ok(_) => Ok(pem),
         Err(_) => Err(invalid_configuration(format!(
-            "`{parameter}`: the file `{}` holds no unencrypted private key in PEM",
+            "`{parameter}`: the file `{}` contains no unencrypted PEM private key",
             path.display()
         ))),
     }

@@ -41,8 +41,8 @@ impl PlannedStep {
             "the statement returns no rows: add `returning *`, or run it with `execute`".to_owned()
         } else {
             format!(
-                "the statement gives {gives}: its columns have to be those{place}, as those of \
-                 `select *` and of `returning *` are"
+                "the statement returns {gives}: its columns must be those{place}, like those of \
+                 `select *` and `returning *`"
             )
         };
         Err(Error { table: table.cloned(), ..Error::new(ErrorKind::InvalidQuery, message) })

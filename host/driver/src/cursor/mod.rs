@@ -209,7 +209,8 @@ impl Rest {
     fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Result<Event, Error>>> {
         let mut state = self.0.lock();
         if state.is_expired {
-            let message = "the time for these rows was over, and what is left of them is gone";
+            let message =
+                "the time limit for reading these rows has passed, and the remaining rows are lost";
             return Poll::Ready(Some(Err(Error::new(ErrorKind::Timeout, message))));
         }
         let polled = state.stream.poll_next_unpin(context);

@@ -57,9 +57,9 @@ fn kind_of_message(message: &str) -> ErrorKind {
     ];
     let has_any = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
     const UNDECODABLE: [&str; 3] = [
-        "a stored decimal is none",
-        "a stored date, time or interval is none",
-        "a stored value is none of its list",
+        "a stored decimal is invalid",
+        "a stored date, time or interval is invalid",
+        "a stored value is not in its list",
     ];
     const OVERFLOWS: [&str; 5] = [
         "integer overflow",

@@ -240,7 +240,7 @@ fn parts(execution: &Execution) -> Result<Parts, Error> {
 
 /// Checks the shape of the batch, and the kinds of its columns, before anything is sent.
 fn check(rows: &Batch, plan: &Plan) -> Result<(), Error> {
-    rows.validate().map_err(|fault| invalid(format!("the batch contradicts itself: {fault}")))?;
+    rows.validate().map_err(|fault| invalid(format!("the batch is inconsistent: {fault}")))?;
     let mut used = vec![false; rows.columns.len()];
     // What agrees with a forced value is written as that.
     for agreement in &plan.agreements {

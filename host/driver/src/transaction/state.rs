@@ -382,7 +382,7 @@ impl Expire for State {
 }
 
 fn expired() -> Error {
-    let message = "the time of the transaction was over, and it was rolled back";
+    let message = "the time limit of the transaction has passed, and it was rolled back";
     Error::new(ErrorKind::Timeout, message)
 }
 

@@ -247,5 +247,5 @@ pub(crate) fn read_binary(
 }
 
 fn contradictory() -> Fault {
-    Fault::malformed("contradicts itself: its ends do not describe its data")
+    Fault::malformed("is inconsistent: its ends do not fit its data")
 }

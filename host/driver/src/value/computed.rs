@@ -14,7 +14,7 @@ pub(crate) fn read(cell: Cell<'_>, items: &mut Scalars) -> Result<(), Fault> {
         (Elements::Integer(to), Cell::Decimal(it)) => to.push(whole(it)?),
         (Elements::Float(to), Cell::Decimal(it)) => {
             Decimal::parse(it).map_err(Fault::stored)?;
-            to.push(it.parse().map_err(|_| Fault::undecodable("is no number"))?);
+            to.push(it.parse().map_err(|_| Fault::undecodable("is not a number"))?);
         }
         (Elements::Integer(to), Cell::Float(it)) if whole_float(it).is_some() => {
             to.extend(whole_float(it));
@@ -26,7 +26,7 @@ pub(crate) fn read(cell: Cell<'_>, items: &mut Scalars) -> Result<(), Fault> {
         (Elements::Uuid(to), Cell::Text(it)) => {
             let uuid = Uuid::parse_str(it);
             let (high, low) =
-                uuid.map_err(|_| Fault::undecodable("is a text that is no uuid"))?.as_u64_pair();
+                uuid.map_err(|_| Fault::undecodable("is a text that is not a UUID"))?.as_u64_pair();
             to.extend([high, low]);
         }
         (Elements::Boolean(_) | Elements::Float(_) | Elements::Decimal(_), Cell::Integer(it)) => {
@@ -57,7 +57,7 @@ pub(crate) fn read(cell: Cell<'_>, items: &mut Scalars) -> Result<(), Fault> {
 fn whole(text: &str) -> Result<i64, Fault> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let whole = whole.parse().ok().filter(|_| fraction.bytes().all(|it| it == b'0'));
-    whole.ok_or_else(|| Fault::undecodable("is a decimal that is no integer of 64 bits"))
+    whole.ok_or_else(|| Fault::undecodable("is a decimal that is not a 64-bit integer"))
 }
 
 /// Up to here a float has all digits of a whole number: 2 to the power of 53.
@@ -123,13 +123,13 @@ mod tests {
     fn nothing_else_is_taken_for_another_type() {
         use ScalarType as S;
         for (cell, kind, expected) in [
-            (Cell::Decimal("3.01"), S::Integer, "is a decimal that is no integer of 64 bits"),
+            (Cell::Decimal("3.01"), S::Integer, "is a decimal that is not a 64-bit integer"),
             (
                 Cell::Decimal("9223372036854775808"),
                 S::Integer,
-                "is a decimal that is no integer of 64 bits",
+                "is a decimal that is not a 64-bit integer",
             ),
-            (Cell::Decimal("NaN"), S::Integer, "is a decimal that is no integer of 64 bits"),
+            (Cell::Decimal("NaN"), S::Integer, "is a decimal that is not a 64-bit integer"),
             (Cell::Float(3.5), S::Integer, "is of type `float`, where `integer` is expected"),
             (
                 Cell::Float(2.0 * MOST_WHOLE),
@@ -139,7 +139,7 @@ mod tests {
             (Cell::Integer(7), S::Boolean, "is the integer 7, where a boolean is 0 or 1"),
             (Cell::Integer(7), S::Text, "is of type `integer`, where `text` is expected"),
             (Cell::Text("7"), S::Integer, "is of type `text`, where `integer` is expected"),
-            (Cell::Text("7"), S::Uuid, "is a text that is no uuid"),
+            (Cell::Text("7"), S::Uuid, "is a text that is not a UUID"),
             (Cell::Null, S::Integer, "is null, where `integer` is expected"),
         ] {
             assert_eq!(as_kind(cell, kind), Err(expected.to_owned()));

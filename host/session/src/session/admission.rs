@@ -21,7 +21,7 @@ impl Session {
         // An array with overlapping ends would exceed every limit when written out.
         for (number, value) in (1..).zip(parameters) {
             value.validate().map_err(|fault| {
-                let message = format!("parameter {number} contradicts itself: {fault}");
+                let message = format!("parameter {number} is inconsistent: {fault}");
                 Error::new(ErrorKind::TypeMismatch, message)
             })?;
         }

@@ -287,7 +287,7 @@ async fn s3_an_array_whose_texts_overlap_is_refused(world: &World) {
     let session = world.tenant(1);
     let select_in = select_in("Note", "title", "text");
     let outcome = session.fetch(&select_in, vec![Value::Array(overlapping(1_000, 1_000))]).await;
-    assert_error(outcome, ErrorKind::TypeMismatch, "parameter 1 contradicts itself");
+    assert_error(outcome, ErrorKind::TypeMismatch, "parameter 1 is inconsistent");
 }
 
 /// Where a number is forced. Each array but the last says that it is all of the items and one more, and
@@ -305,7 +305,7 @@ async fn s4_a_batch_whose_arrays_overlap_is_not_read(world: &World) {
         Arrays { items: Scalars { elements: items, nulls: None }, ends, nulls: Some(nulls) };
     let batch = Batch { rows: 1_001, columns: vec![Column::Arrays(arrays)] };
     let outcome = session.write(&insert, vec![], batch).await;
-    assert_error(outcome, ErrorKind::InvalidQuery, "the batch contradicts itself");
+    assert_error(outcome, ErrorKind::InvalidQuery, "the batch is inconsistent");
 }
 
 /// PostgreSQL reads `row.name` as `name(row)` where the row has no such column.

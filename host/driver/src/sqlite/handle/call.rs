@@ -47,7 +47,7 @@ pub(super) fn create(
 pub(super) fn taken(code: c_int) -> Result<(), sqlx::Error> {
     match code {
         ffi::SQLITE_OK => Ok(()),
-        code => Err(Failure::new(code, "SQLite does not take a function").into()),
+        code => Err(Failure::new(code, "SQLite rejected a function").into()),
     }
 }
 

@@ -69,7 +69,7 @@ fn decimals<const COUNT: usize>(call: &Call<'_>) -> Option<[Exact; COUNT]> {
         }
         let text = std::str::from_utf8(call.bytes(index)?).ok();
         let Some(value) = text.and_then(|it| Exact::parse(it).ok()) else {
-            call.give_error(c"a stored decimal is none");
+            call.give_error(c"a stored decimal is invalid");
             return None;
         };
         *place = value;

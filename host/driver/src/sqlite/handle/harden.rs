@@ -31,7 +31,7 @@ pub(in crate::sqlite) fn harden(handle: &mut LockedSqliteHandle<'_>) -> Result<(
             ffi::sqlite3_db_config(raw, option, value as c_int, ptr::null_mut::<c_int>())
         };
         if code != ffi::SQLITE_OK {
-            return Err(Failure::new(code, "SQLite does not take a setting").into());
+            return Err(Failure::new(code, "SQLite rejected a setting").into());
         }
     }
     // Else SQLite puts the value of a column that is compared with a constant into all other conditions

@@ -64,7 +64,7 @@ unsafe fn step(call: &Call<'_>, context: *mut ffi::sqlite3_context, blobs: bool)
         Some(Stored::Null) => return,
         Some(stored) if matches!(stored, Stored::Blob(_)) == blobs => stored,
         // Another model may have put it into the column.
-        _ => return call.give_error(c"a stored value is none of its list"),
+        _ => return call.give_error(c"a stored value is not in its list"),
     };
     let mut element = String::new();
     array::write_stored(stored, &mut element);

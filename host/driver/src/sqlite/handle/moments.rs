@@ -19,7 +19,7 @@ const FUNCTIONS: [(&CStr, c_int, Function); 4] = [
 ];
 
 const OVERFLOW: &CStr = c"datetime field overflow: a date outside the years 1 to 9999";
-const NONE: &CStr = c"a stored date, time or interval is none";
+const NONE: &CStr = c"a stored date, time or interval is invalid";
 
 /// Adds them to a connection that is open and not used meanwhile.
 pub(super) fn install(raw: *mut ffi::sqlite3) -> Result<(), sqlx::Error> {
