@@ -231,7 +231,7 @@ async def test_a_missing_column_and_one_too_many_are_named() -> None:
     for _ in range(2):
         for sql, message in {
             "select id, name from users": "returns no `age`, `email`, `active`: .* of `users`",
-            "select *, age as ages from users": "returns `ages`, which is not expected: leave it out",
+            "select *, age as ages from users": "returns `ages`, which is not expected: leave",
             "select id, name, age as ages, email, active from users": "no `age`, but `ages`",
             "select *, id from users": "two columns are called `id`",
             "create table from_sql_nothing (id integer)": "the statement returns no rows",
