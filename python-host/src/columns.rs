@@ -1,4 +1,4 @@
-//! From columns of a batch to Python objects, a whole column at a time.
+//! Conversion of batch columns to Python objects, a whole column at a time.
 
 use ferro_wit::calendar::{self, DAY, SECOND};
 use ferro_wit::types::{
@@ -15,7 +15,7 @@ use crate::json;
 use crate::uuids::Uuids;
 use crate::values::decimal;
 
-/// The objects of one column, one for each row.
+/// The objects of one column, one per row.
 pub(crate) type Objects<'py> = Vec<Bound<'py, PyAny>>;
 
 /// The objects of every column of a batch.
@@ -35,7 +35,7 @@ pub(crate) fn read_batch<'py>(
         .collect()
 }
 
-/// The object of a value that is no array.
+/// The object of a value that is not an array.
 pub(crate) fn read_value<'py>(
     py: Python<'py>,
     value: &Value,
@@ -113,7 +113,7 @@ fn read_scalars<'py>(py: Python<'py>, scalars: &Scalars, name: &str) -> PyResult
     }
 }
 
-/// Walks over the values of a column and puts None where it says null.
+/// Iterates over the values of a column, with None for nulls.
 struct Reader<'a, 'py> {
     py: Python<'py>,
     scalars: &'a Scalars,
@@ -121,7 +121,7 @@ struct Reader<'a, 'py> {
 }
 
 impl<'py> Reader<'_, 'py> {
-    /// Of values that are objects in any case.
+    /// For values that always become objects.
     fn all<T>(&self, items: &[T], made: impl Fn(&T) -> Bound<'py, PyAny>) -> Objects<'py> {
         if self.scalars.nulls.is_none() {
             return items.iter().map(made).collect();
@@ -226,13 +226,13 @@ fn read_interval<'py>(
     Ok(delta.map_err(|_| outside(py, name, "timedelta"))?.into_any())
 }
 
-/// Year, month and day of a count of days since 1970-01-01, in the years that Python knows.
+/// Year, month and day of a count of days since 1970-01-01, in the years that Python supports.
 fn civil(days: i64) -> Option<(i32, u8, u8)> {
     let (year, month, day) = calendar::DAYS.contains(&days).then(|| calendar::date(days))?;
     Some((i32::try_from(year).ok()?, month, day))
 }
 
-/// The parts of a count of microseconds since midnight. PostgreSQL has a 24:00:00, Python has not.
+/// The parts of a count of microseconds since midnight. Python lacks PostgreSQL's 24:00:00.
 fn clock(time: i64) -> Option<(u8, u8, u8, u32)> {
     (0..DAY).contains(&time).then(|| calendar::clock(time))
 }
@@ -247,7 +247,7 @@ fn undecodable(py: Python<'_>, name: &str, found: &str) -> PyErr {
     exception(py, &error)
 }
 
-/// Notes with an exception which row of the batch it is about.
+/// Attaches the row of the batch to an exception.
 pub(crate) fn in_row(py: Python<'_>, error: PyErr, row: usize) -> PyErr {
     match error.value(py).setattr(intern!(py, ROW), row) {
         Ok(()) => error,
@@ -255,7 +255,7 @@ pub(crate) fn in_row(py: Python<'_>, error: PyErr, row: usize) -> PyErr {
     }
 }
 
-/// The row of the batch that an exception is about, if that was noted.
+/// The row of the batch that was attached to an exception.
 pub(crate) fn row_of(py: Python<'_>, error: &PyErr) -> Option<usize> {
     error.value(py).getattr(intern!(py, ROW)).ok()?.extract().ok()
 }

@@ -1,7 +1,7 @@
-//! The core component as `ferro-session` wants its compiler: behind a Python object that runs it.
+//! The core component as a compiler for `ferro-session`, run by a Python object.
 //!
-//! Python is entered only where a plan is not cached. Nothing here may hold a lock that a thread
-//! with the interpreter waits for.
+//! Python is entered only if a plan is not cached. Nothing here may hold a lock that a thread with
+//! the interpreter waits for.
 
 use std::future::ready;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -54,7 +54,7 @@ impl Catalog for PythonCatalog {
             dialect: Dialect,
             scope: Option<&'a Scope>,
         }
-        // At once: whoever has the interpreter waits for nobody.
+        // Ready at once: a thread with the interpreter never waits.
         Box::pin(ready(self.call("compile", &Request { query, dialect, scope })))
     }
 
@@ -90,21 +90,21 @@ impl PythonCatalog {
     }
 }
 
-/// The thread that ends the interpreter, once one does.
+/// The thread that shuts down the interpreter, once it does.
 static ENDING: OnceLock<ThreadId> = OnceLock::new();
-/// How many threads are in Python, called from here.
+/// The number of threads that have called Python from here.
 static INSIDE: AtomicUsize = AtomicUsize::new(0);
 
-/// Nobody else is called in Python from here on; those that are inside come back first.
+/// Stops further calls into Python, and waits until running ones return.
 ///
-/// Before 3.14 the interpreter, once it has ended, ends each thread that comes back to it, by
-/// unwinding its stack: that aborts the process where functions of Rust are on it.
+/// Before 3.14, an interpreter that has shut down ends each thread that returns to it by unwinding
+/// its stack, which aborts the process if Rust functions are on it.
 #[pyfunction]
 pub(crate) fn end(py: Python<'_>) {
     const LONGEST: Duration = Duration::from_secs(5);
     let _ = ENDING.set(std::thread::current().id());
-    // After a fork, those inside may be threads that are gone. Where nobody is inside, the interpreter
-    // is not let go of: one of several, as it ends, may not be given back.
+    // After a fork, the threads inside may not exist. If none are inside, the interpreter is not
+    // released: one of several may not return it when it ends.
     if check_process().is_ok() && INSIDE.load(Ordering::SeqCst) > 0 {
         let began = Instant::now();
         py.detach(|| {
@@ -115,7 +115,7 @@ pub(crate) fn end(py: Python<'_>) {
     }
 }
 
-/// A thread's way into Python and back.
+/// A thread's visit to Python.
 struct Visit;
 
 impl Visit {
@@ -133,7 +133,7 @@ impl Drop for Visit {
     }
 }
 
-/// Call into Python, unless the interpreter is about to end.
+/// Calls into Python, unless the interpreter is shutting down.
 fn enter<T>(call: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T, Error> {
     let visit = Visit::begin();
     let called = visit.as_ref().and_then(|_| {

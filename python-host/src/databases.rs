@@ -12,14 +12,14 @@ use crate::bridge::spawn;
 use crate::errors::raise;
 use crate::models::Models;
 
-/// All connections of this process's Python code, and what the calls of each tenant share.
+/// All connections of this process's Python code, and the shared state of each tenant's calls.
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct Databases {
     pub(crate) databases: ferro_driver::Databases,
     pub(crate) tenants: ferro_session::Tenants,
 }
 
-/// The fields of `ferro.PoolConfig`; what is None keeps the driver's default.
+/// The fields of `ferro.PoolConfig`; None keeps the driver's default.
 #[derive(FromPyObject)]
 struct PoolArguments {
     max_connections: Option<u32>,
@@ -44,15 +44,15 @@ struct SqliteArguments {
 
 #[pymethods]
 impl Databases {
-    /// So many threads run plugins, which the tenants share.
+    /// The number of threads for plugins, which tenants share.
     #[new]
     fn new(threads: u32) -> Self {
-        // A plugin keeps its thread, so that turns would limit what permits of guests do already.
+        // A plugin keeps its thread, so the permits of guests already limit what turns would.
         let tenants = ferro_session::Tenants::new(usize::MAX, threads);
         Self { databases: ferro_driver::Databases::new(), tenants }
     }
 
-    /// Open a pool under a label. Resolves to None.
+    /// Opens a pool under a label. Resolves to None.
     fn connect<'py>(
         &self,
         py: Python<'py>,
@@ -66,19 +66,19 @@ impl Databases {
         spawn(py, async move { databases.connect(&label, &url, &options).await.map(drop) })
     }
 
-    /// Wait for what runs, then close the pool. Resolves to None.
+    /// Waits for running operations, then closes the pool. Resolves to None.
     fn disconnect<'py>(&self, py: Python<'py>, label: String) -> PyResult<Bound<'py, PyAny>> {
         let databases = self.databases.clone();
         spawn(py, async move { databases.disconnect(&label).await })
     }
 
-    /// A round trip to the database. Resolves to its seconds.
+    /// Makes a round trip to the database. Resolves to its duration in seconds.
     fn check<'py>(&self, py: Python<'py>, label: String) -> PyResult<Bound<'py, PyAny>> {
         let databases = self.databases.clone();
         spawn(py, async move { Ok(databases.get(Some(&label))?.check().await?.as_secs_f64()) })
     }
 
-    /// Create the tables that a database lacks. Resolves to None.
+    /// Creates the missing tables in a database. Resolves to None.
     fn create_tables<'py>(
         &self,
         py: Python<'py>,
@@ -89,10 +89,10 @@ impl Databases {
         spawn(py, async move { models.create_tables(&databases.get(Some(&label))?).await })
     }
 
-    /// Give a database what the models say, as far as a step puts no more at `risk` than that;
-    /// without one, nothing is applied. With a script that somebody has read, nothing is either if
-    /// that of what is to be done is another. Resolves to what was applied and what was not: tuples
-    /// of SQL, a description, the risk, and the reason for it; and to the script of what was not.
+    /// Migrates a database to the models, with the steps of at most this `risk`; without one,
+    /// nothing is applied. With a reviewed script, nothing is applied if the script of all steps
+    /// differs. Resolves to the applied and the remaining steps, as tuples of SQL, description,
+    /// risk and its reason, and to the script of the remaining ones.
     #[pyo3(signature = (label, models, risk, reviewed))]
     fn migrate<'py>(
         &self,
@@ -121,7 +121,7 @@ impl Databases {
         })
     }
 
-    /// What the pool's connections do now.
+    /// The current state of the pool's connections.
     fn stats<'py>(&self, py: Python<'py>, label: &str) -> PyResult<Bound<'py, PyDict>> {
         let stats = raise(py, self.databases.get(Some(label)))?.stats();
         let dict = PyDict::new(py);
@@ -193,7 +193,7 @@ fn seconds_or_never(name: &str, value: Option<f64>) -> Result<Option<Option<Dura
     }
 }
 
-/// SQL, what it does, what it puts at risk, and why.
+/// SQL, description, risk, and its reason.
 type Step = (String, String, &'static str, Option<String>);
 
 fn steps(steps: Vec<MigrationStep>) -> Vec<Step> {

@@ -11,8 +11,8 @@ use pyo3::sync::PyOnceLock;
 static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 thread_local! {
-    /// What broke off Python code on our behalf, as `KeyboardInterrupt` does: of the program, and not
-    /// of an operation, whose error it is on the way to who awaits that.
+    /// An exception that interrupted Python code called from here, such as `KeyboardInterrupt`. It
+    /// is meant for the program, but travels as the error of an operation to its awaiter.
     static INTERRUPT: RefCell<Option<PyErr>> = const { RefCell::new(None) };
 }
 
@@ -40,7 +40,7 @@ fn make(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     Ok(PyErr::from_value(raised))
 }
 
-/// The error inside an exception that Python code raised on our behalf: the compiler's, for one.
+/// The error inside an exception of Python code called from here, such as the compiler.
 pub(crate) fn from_exception(py: Python<'_>, raised: &PyErr) -> Error {
     if is_interrupt(py, raised) {
         INTERRUPT.set(Some(raised.clone_ref(py)));
@@ -62,7 +62,7 @@ pub(crate) fn is_interrupt(py: Python<'_>, raised: &PyErr) -> bool {
     !raised.is_instance_of::<PyException>(py)
 }
 
-/// For functions that are done at once.
+/// For synchronous functions.
 pub(crate) fn raise<T>(py: Python<'_>, result: Result<T, Error>) -> PyResult<T> {
     result.map_err(|error| exception(py, &error))
 }

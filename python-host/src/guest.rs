@@ -1,5 +1,5 @@
-//! The interface `database` for plugins that wasmtime-py runs: the same sessions, for a thread that
-//! may wait, and plain data instead of Python's own types.
+//! The interface `database` for plugins in wasmtime-py: the same sessions, for a thread that may
+//! block, with plain data instead of Python's own types.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,15 +22,15 @@ use crate::errors::{exception, raise};
 use crate::models::Models;
 use crate::wire::{read_batch, read_values, write_batch};
 
-/// Raises what is wrong with the bytes of a component, before it is compiled.
+/// Raises an error for faults in the bytes of a component, before it is compiled.
 #[pyfunction]
 pub(crate) fn check_component(py: Python<'_>, name: &str, code: &[u8], limit: u64) -> PyResult<()> {
     let checked = py.detach(|| ferro_session::check_component(name, code, limit));
     raise(py, checked)
 }
 
-/// What one call of a plugin may do, and until when. It counts among its tenant's calls, and has
-/// one of the threads that tenants share, until it is closed.
+/// The rights and the deadline of one plugin call. Until it is closed, it counts among its tenant's
+/// calls, and holds one of the threads that tenants share.
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct GuestGate {
     state: Mutex<State>,
@@ -53,15 +53,15 @@ impl State {
 
 #[pymethods]
 impl GuestGate {
-    /// Raises what is wrong with a tenant's grants for some models, columns of none of them included.
+    /// Raises an error for faults in a tenant's grants on some models, including unknown columns.
     #[staticmethod]
     fn check(py: Python<'_>, models: &Models, tenant: &str) -> PyResult<()> {
         let tenant: Tenant = raise(py, parse(tenant, "tenant"))?;
         raise(py, tenant.check(&models.models))
     }
 
-    /// `tenant` is JSON, as an operator's file has it. Waits until it may run, and for a thread; the
-    /// call's time runs from now. Resolves to the gate.
+    /// `tenant` is JSON in the form of a tenant file. Waits for admission, and for a thread; then
+    /// the call's time starts. Resolves to the gate.
     #[staticmethod]
     fn admit<'py>(
         py: Python<'py>,
@@ -90,12 +90,12 @@ impl GuestGate {
         Ok(GuestSession::new(raise(py, session)?, self.deadline))
     }
 
-    /// The seconds until the call has to end.
+    /// The seconds until the deadline of the call.
     fn remaining(&self) -> f64 {
         self.deadline.remaining().as_secs_f64()
     }
 
-    /// What the call has used of its databases so far, or in all.
+    /// The database usage of the call so far, or in total.
     fn usage<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let Usage { statements, rows_read, rows_written, bytes } = self.state().usage();
         let dict = PyDict::new(py);
@@ -106,7 +106,7 @@ impl GuestGate {
         Ok(dict)
     }
 
-    /// Make room for the tenant's next call, once the sessions are closed, too.
+    /// Releases the call's slot, once its sessions are closed, too.
     fn close(&self) {
         let mut state = self.state();
         *state = State::Ended(state.usage());
@@ -125,8 +125,7 @@ async fn admit(tenants: &Tenants, tenant: &Tenant) -> Result<(Admission, FairPer
     Ok((admission, thread))
 }
 
-/// What the host that is written in Python has to keep for a tenant, and what it says where one of
-/// these limits is reached.
+/// The limits of a tenant that the host in Python must enforce, and their errors.
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct GuestLimits {
     tenant: Tenant,
@@ -134,7 +133,7 @@ pub(crate) struct GuestLimits {
 
 #[pymethods]
 impl GuestLimits {
-    /// `tenant` is JSON, as an operator's file has it.
+    /// `tenant` is JSON in the form of a tenant file.
     #[new]
     fn new(py: Python<'_>, tenant: &str) -> PyResult<Self> {
         Ok(Self { tenant: raise(py, parse(tenant, "tenant"))? })
@@ -220,8 +219,8 @@ impl GuestSession {
         Self { session: Mutex::new(Some(session)), deadline }
     }
 
-    /// Waits for what `work` does with the session. One thread has the guest, so nobody waits for
-    /// the lock.
+    /// Runs `work` with the session, and waits for it. One thread runs the guest, so the lock is
+    /// free.
     fn with<T: Send>(
         &self,
         py: Python<'_>,
@@ -331,7 +330,7 @@ impl GuestSession {
         raise(py, block(py, async || self.deadline.bound(pin!(session.rollback())).await?))
     }
 
-    /// Let go of it: an unfinished transaction is undone.
+    /// Drops it: an unfinished transaction is rolled back.
     fn close(&self) {
         self.session.lock().take();
     }
@@ -395,7 +394,7 @@ impl GuestCursor {
         self.with(py, async |cursor| cursor.next_result().await)
     }
 
-    /// Let go of it, and of the connection that it holds.
+    /// Drops it, and releases its connection.
     fn close(&self) {
         self.cursor.lock().take();
     }

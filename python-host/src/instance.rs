@@ -1,7 +1,7 @@
-//! Instances of models, made and filled as Pydantic's own core does it: by CPython's interface.
+//! Instances of models, created and filled through CPython's C API, like Pydantic's own core does.
 //!
-//! All unsafe code of the native module is here. Each call is given objects that are alive and of
-//! the type that it asks for, with the interpreter held, and its result is looked at.
+//! All unsafe code of the native module is here. Each call gets live objects of the required type,
+//! with the interpreter held, and its result is checked.
 
 #![expect(
     unsafe_code,
@@ -18,12 +18,12 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use crate::errors::exception;
 
-/// Makes instances of a class, `object.__new__(class)`, which have nothing but some slots.
+/// Creates instances of a class, `object.__new__(class)`, with only some slots set.
 pub(crate) struct Maker<const N: usize> {
     class: Py<PyType>,
     new: ffi::newfunc,
     nothing: Py<PyTuple>,
-    /// Of the slots, in bytes from the beginning of an instance.
+    /// The offsets of the slots, in bytes from the start of an instance.
     offsets: [ffi::Py_ssize_t; N],
 }
 
@@ -37,7 +37,8 @@ impl<const N: usize> Maker<N> {
             std::mem::transmute::<*mut std::ffi::c_void, Option<ffi::newfunc>>(slot)
         };
         let new = new.ok_or_else(|| PyTypeError::new_err("`object` cannot be made"))?;
-        // A class over another built-in one than `object` has to be made by that one; this says so.
+        // A class derived from a built-in one other than `object` must use its constructor; this
+        // checks that.
         py.import("builtins")?.getattr("object")?.call_method1("__new__", (&class,))?;
         let mut offsets = [0; N];
         for (offset, name) in offsets.iter_mut().zip(slots) {
@@ -46,7 +47,7 @@ impl<const N: usize> Maker<N> {
         Ok(Self { class: class.unbind(), new, nothing: PyTuple::empty(py).unbind(), offsets })
     }
 
-    /// An instance that holds these in its slots.
+    /// Creates an instance with these values in its slots.
     pub(crate) fn make<'py>(
         &self,
         py: Python<'py>,
@@ -68,7 +69,7 @@ impl<const N: usize> Maker<N> {
     }
 }
 
-/// `object.__setattr__(instance, name, value)`, whatever the class does when it is asked to.
+/// `object.__setattr__(instance, name, value)`, even if the class overrides it.
 pub(crate) fn set(
     instance: &Bound<'_, PyAny>,
     name: &Bound<'_, PyString>,
@@ -80,7 +81,7 @@ pub(crate) fn set(
     match status {
         0 => Ok(()),
         _ => match PyErr::fetch(instance.py()) {
-            // What Pydantic puts in the place of a field that is deprecated takes no value.
+            // Pydantic's descriptor for a deprecated field cannot be set.
             error if error.is_instance_of::<PyAttributeError>(instance.py()) => {
                 held_by(instance)?.set_item(name, value)
             }
@@ -89,8 +90,8 @@ pub(crate) fn set(
     }
 }
 
-/// Appends what an instance holds in some fields. Most hold them in this order, as Pydantic has put
-/// them there: then they are met on one way through, and none is looked for.
+/// Appends an instance's values of some fields. Most instances have them in this order, set by
+/// Pydantic: then one pass finds all of them, without lookups.
 pub(crate) fn read_row<'a, 'py: 'a>(
     row: &Bound<'py, PyAny>,
     names: impl Iterator<Item = &'a Bound<'py, PyString>> + Clone,
@@ -109,7 +110,7 @@ pub(crate) fn read_row<'a, 'py: 'a>(
     Ok(())
 }
 
-/// The error for a row without a field, as those of `model_construct` may be.
+/// The error for a row without a field, which `model_construct` allows.
 fn lacking(name: &Bound<'_, PyString>) -> PyErr {
     let message = format!(
         "a row has no value for its field `{name}`: set it, or create the row by calling the model"
@@ -117,7 +118,7 @@ fn lacking(name: &Bound<'_, PyString>) -> PyErr {
     exception(name.py(), &Error::new(ErrorKind::InvalidQuery, message))
 }
 
-/// `instance.__dict__`, whatever the class does when it is asked for an attribute.
+/// `instance.__dict__`, even if the class overrides attribute access.
 fn held_by<'py>(instance: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
     let py = instance.py();
     // SAFETY: an object, and no context; it gives a new reference, or null with an exception.
@@ -128,8 +129,8 @@ fn held_by<'py>(instance: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
     Ok(held?.cast_into()?)
 }
 
-/// Appends the values of some names, where a dict has these very names in this order, maybe with
-/// others among them. Else it appends nothing, and says so: they have to be looked for.
+/// Appends the values of some names, if a dict has these names in this order, possibly among
+/// others. Otherwise it appends nothing and returns false: they must be looked up.
 fn append_in_order<'a, 'py: 'a>(
     dict: &Bound<'py, PyDict>,
     names: impl Iterator<Item = &'a Bound<'py, PyString>>,
@@ -159,17 +160,17 @@ fn append_in_order<'a, 'py: 'a>(
     are_met
 }
 
-/// A place that instances have for an attribute which their class names in `__slots__`. Reading one
-/// that was never set makes no exception, which takes longer than all else that is done for a row.
+/// The slot of an attribute that a class names in `__slots__`. Reading one that was never set
+/// raises no exception, which would take longer than everything else that is done for a row.
 pub(crate) struct Slot {
-    /// The class that named it.
+    /// The class that defines it.
     owner: Py<PyType>,
-    /// Bytes from the beginning of an instance.
+    /// Its offset in bytes from the start of an instance.
     offset: ffi::Py_ssize_t,
 }
 
 impl Slot {
-    /// The slot for a name that a class has, or inherits.
+    /// The slot of a name that a class defines or inherits.
     pub(crate) fn of(class: &Bound<'_, PyType>, name: &CStr) -> PyResult<Self> {
         for owner in class.mro() {
             let owner = owner.cast_into::<PyType>()?;
@@ -181,14 +182,14 @@ impl Slot {
         Err(PyTypeError::new_err(format!("`{}` has no slot `{name}`", class.name()?)))
     }
 
-    /// What it holds; none if it was never set, or the object is none of the class.
+    /// Its value; `None` if it was never set, or the object is not an instance of the class.
     pub(crate) fn get<'py>(&self, instance: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
         let place = self.place(instance).ok()?;
         // SAFETY: `place` gives one that holds an object, or null.
         unsafe { Bound::from_borrowed_ptr_or_opt(instance.py(), *place) }
     }
 
-    /// Puts an object in, instead of the one that it holds.
+    /// Replaces its value.
     pub(crate) fn set<'py>(
         &self,
         instance: &Bound<'py, PyAny>,
@@ -219,7 +220,7 @@ impl Slot {
     }
 }
 
-/// Where the instances of a class hold what it names in its own `__slots__`.
+/// The offset of a name in the class's own `__slots__`.
 fn offset(class: &Bound<'_, PyType>, name: &CStr) -> Option<ffi::Py_ssize_t> {
     // SAFETY: a class. What its slot `tp_members` holds is null, or a list that ends with a member
     // without a name, and lives as long as the class.
@@ -236,16 +237,16 @@ fn offset(class: &Bound<'_, PyType>, name: &CStr) -> Option<ffi::Py_ssize_t> {
     None
 }
 
-/// Has the collector of garbage leave a tuple alone whose values hold no others, as it would itself
-/// once it has looked at all of them.
+/// Untracks a tuple from the garbage collector if its values hold no references, as the collector
+/// itself would after visiting all of them.
 pub(crate) fn untrack(tuple: &Bound<'_, PyTuple>) {
     // SAFETY: an object that the collector knows, or knows no longer. It stays alive by its count
     // alone, as tuples of such values do anyway.
     unsafe { ffi::PyObject_GC_UnTrack(tuple.as_ptr().cast()) };
 }
 
-/// No garbage is looked for while this lives. Many new objects that nothing can have let go of yet
-/// would have the collector look through all of them again and again.
+/// Pauses the garbage collector while it exists. Many new objects, none of which can be garbage
+/// yet, would make the collector scan all of them repeatedly.
 pub(crate) struct NoCollection<'py> {
     was_enabled: bool,
     _interpreter: Python<'py>,

@@ -1,4 +1,4 @@
-//! JSON documents from Python objects and back.
+//! Conversion between JSON documents and Python objects.
 
 use std::fmt::Write as _;
 
@@ -9,11 +9,11 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::values::{type_name, utf8};
 
-/// Deeper documents are refused: `read`, which is Pydantic's parser, would give up on them.
+/// Deeper documents are rejected: `read`, which is Pydantic's parser, would fail on them.
 const DEEPEST: usize = 200;
 
-/// The text of a document made of dicts with `str` keys, lists, tuples, strings, finite numbers,
-/// booleans and None.
+/// Writes a document of dicts with `str` keys, lists, tuples, strings, finite numbers, booleans and
+/// None.
 pub(crate) fn write(object: &Bound<'_, PyAny>) -> Result<String, Error> {
     let mut text = String::new();
     write_into(&mut text, object, 0)?;
@@ -106,7 +106,7 @@ fn write_list(text: &mut String, list: &Bound<'_, PyAny>, depth: usize) -> Resul
     Ok(())
 }
 
-/// Of a dict or a list, inside of how many others it is.
+/// Checks the nesting depth of a dict or a list.
 fn check_depth(depth: usize) -> Result<(), Error> {
     if depth < DEEPEST {
         return Ok(());
@@ -134,7 +134,7 @@ pub(crate) fn read<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAn
 
 static DEEP_COPY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-/// A copy of a document that was read or written, which no change in place reaches.
+/// A deep copy of a document, which changes in place do not affect.
 pub(crate) fn copy<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
     if let Ok(dict) = object.cast_exact::<PyDict>() {
@@ -156,7 +156,7 @@ pub(crate) fn copy<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny
     {
         return Ok(object.clone());
     }
-    // What only a caller makes: a tuple, a class of its own.
+    // Types that only a caller creates: a tuple, a class of its own.
     let deep_copy = DEEP_COPY
         .get_or_try_init(py, || PyResult::Ok(py.import("copy")?.getattr("deepcopy")?.unbind()))?;
     deep_copy.bind(py).call1((object,))

@@ -1,8 +1,8 @@
 //! `ferro._native`: the databases behind the Python package `ferro`.
 //!
-//! Thin on purpose: it turns Python objects into values and back, futures into awaitables and
-//! errors into exceptions. What a query means is the core component's business, what a caller may
-//! do is `ferro-session`'s, and the API is written in Python.
+//! Intentionally thin: it converts between Python objects and values, futures and awaitables,
+//! errors and exceptions. The core component defines what queries mean, `ferro-session` what a
+//! caller may do, and the API is written in Python.
 
 #![deny(unsafe_code)]
 

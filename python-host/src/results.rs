@@ -1,4 +1,4 @@
-//! What queries return, on its way to Python: tuples, dicts, and instances of models.
+//! Conversion of query results to Python: tuples, dicts, and instances of models.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::loader::Loader;
 use crate::reactor::runtime;
 use crate::turns::Turns;
 
-/// Rows are asked for in batches of so many: large enough that the ask costs nothing, and small
-/// enough that the event loop is not kept for long.
+/// Rows per batch: large enough that the cost of a request is negligible, and small enough that the
+/// event loop is not blocked for long.
 const ROWS_PER_BATCH: u32 = 1_024;
 
 /// Everything that a query returned.
@@ -38,7 +38,7 @@ pub(crate) async fn read_to_end(mut cursor: Cursor) -> Result<Rows, Error> {
     Ok(Rows { columns, batches })
 }
 
-/// A pause after a full batch: others of the event loop may run, and instances be made of it.
+/// Pauses after a full batch: other tasks of the event loop can run, and instances are created.
 fn pause_after(batch: &Batch) -> impl Future<Output = ()> + use<> {
     let is_full = batch.rows >= ROWS_PER_BATCH;
     async move {
@@ -48,7 +48,7 @@ fn pause_after(batch: &Batch) -> impl Future<Output = ()> + use<> {
     }
 }
 
-/// Reads the rows that are left, and lets go of them.
+/// Reads and drops the remaining rows.
 async fn skip_rows(cursor: &mut Cursor) -> Result<(), Error> {
     while let Some(batch) = cursor.next(ROWS_PER_BATCH).await? {
         pause_after(&batch).await;
@@ -56,8 +56,7 @@ async fn skip_rows(cursor: &mut Cursor) -> Result<(), Error> {
     Ok(())
 }
 
-/// Goes on to the rows of the relation that a query includes: those of all parents, which are read
-/// and let go of.
+/// Advances to the rows of the included relation, after reading and dropping all parents.
 pub(crate) async fn to_related(cursor: &mut Cursor) -> Result<(), Error> {
     skip_rows(cursor).await?;
     match cursor.next_result().await? {
@@ -66,8 +65,7 @@ pub(crate) async fn to_related(cursor: &mut Cursor) -> Result<(), Error> {
     }
 }
 
-/// The first row of a query. All others are read as well, since a write is certain only then, and
-/// let go of.
+/// The first row of a query. All others are read and dropped, since only then is a write certain.
 pub(crate) async fn read_first(mut cursor: Cursor) -> Result<Rows, Error> {
     let columns = cursor.columns().to_vec();
     let first = cursor.next(1).await?;
@@ -76,7 +74,7 @@ pub(crate) async fn read_first(mut cursor: Cursor) -> Result<Rows, Error> {
 }
 
 impl Rows {
-    /// A list with an object for each row, made of the columns and its number.
+    /// A list with an object per row, created from the columns and the row number.
     fn to_list<'py, T: IntoPyObject<'py>>(
         &self,
         py: Python<'py>,
@@ -131,17 +129,17 @@ impl<'py> IntoPyObject<'py> for DictRows {
     }
 }
 
-/// The instances of a query, made while further rows are read.
+/// The instances of a query, created while further rows are read.
 pub(crate) struct Instances {
     loader: Py<Loader>,
     label: Arc<str>,
     made: Py<PyList>,
-    /// The values of the columns behind the fields, a tuple for each instance, if they are asked for.
+    /// The values of the columns after the fields, a tuple per instance, if requested.
     beside: Option<Py<PyList>>,
     arrived: Arc<parking_lot::Mutex<Arrived>>,
 }
 
-/// What was read and is not yet made into instances.
+/// Batches that were read and not yet converted to instances.
 #[derive(Default)]
 struct Arrived {
     columns: Vec<ColumnInfo>,
@@ -156,7 +154,7 @@ impl Instances {
         Self { loader, label, made, beside, arrived: Arc::default() }
     }
 
-    /// Makes the instances of a batch.
+    /// Creates the instances of a batch.
     fn load(&self, py: Python<'_>, mut batch: Batch, columns: &[ColumnInfo]) -> PyResult<()> {
         let (made, loader) = (self.made.bind(py), self.loader.get());
         let Some(beside) = &self.beside else {
@@ -172,7 +170,7 @@ impl Instances {
         Ok(())
     }
 
-    /// What was made: a list of instances, and where it was asked for, one of what is beside them.
+    /// The result: a list of instances and, if requested, a list of the other columns' values.
     fn made(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match &self.beside {
             None => Ok(self.made.clone_ref(py).into_any()),
@@ -180,7 +178,7 @@ impl Instances {
         }
     }
 
-    /// Reads the rows of a cursor that is still to come.
+    /// Reads the rows of a future cursor.
     pub(crate) fn read<C>(&self, cursor: C) -> impl Future<Output = ()> + use<C>
     where
         C: Future<Output = Result<Cursor, Error>>,
@@ -223,7 +221,7 @@ impl Outcome for Instances {
     }
 }
 
-/// Rows that are read bit by bit.
+/// A cursor that reads rows in batches.
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct RowCursor {
     cursor: Arc<Mutex<Option<Cursor>>>,
@@ -232,10 +230,10 @@ pub(crate) struct RowCursor {
     turns: Turns,
 }
 
-/// What rows become that are read bit by bit.
+/// The form of rows that are read in batches.
 pub(crate) enum Form {
     Dicts,
-    /// With what is in the columns behind the fields, if that is asked for.
+    /// With the values of the columns after the fields, if requested.
     Instances {
         loader: Py<Loader>,
         beside: bool,
@@ -259,8 +257,8 @@ impl RowCursor {
 
 #[pymethods]
 impl RowCursor {
-    /// At most so many rows more. Resolves to a list, which is empty at the end; of instances with
-    /// what is beside them to two.
+    /// Reads at most `max_rows` further rows. Resolves to a list, empty at the end; for instances
+    /// with other columns, to two lists.
     fn next<'py>(&self, py: Python<'py>, max_rows: u32) -> PyResult<Bound<'py, PyAny>> {
         let cursor = self.cursor.clone();
         let instances = match &self.form {
@@ -284,7 +282,7 @@ impl RowCursor {
         })
     }
 
-    /// Let go of the rows that were not read, as soon as nothing reads them.
+    /// Drops the unread rows, as soon as nothing reads them.
     fn close(&self) {
         match self.cursor.try_lock() {
             Ok(mut cursor) => {
@@ -301,7 +299,7 @@ impl RowCursor {
 
 struct NextRows {
     rows: Rows,
-    /// None: they become dicts.
+    /// `None` if rows become dicts.
     instances: Option<Instances>,
 }
 

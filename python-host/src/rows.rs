@@ -1,4 +1,4 @@
-//! From instances to the columns of a batch, without a call of Python code for each row.
+//! Conversion of instances to the columns of a batch, without calling Python code for each row.
 
 use std::sync::OnceLock;
 
@@ -16,12 +16,12 @@ use crate::loader::Loader;
 use crate::query::Parameter;
 use crate::values::utf8;
 
-/// A field that rows carry, and what turns its values into those that are stored.
+/// A field of the rows, and its encoder.
 pub(crate) type Carried<'py> = (Bound<'py, PyString>, Option<Bound<'py, PyAny>>);
 
-/// The values of some fields of all rows, as columns. With a loader, whose fields they are then all,
-/// and the label of a connection: also what is known of the rows once they are stored there, as
-/// [`Loader::known`] takes it.
+/// The values of some fields of all rows, as columns. With a loader, whose fields must be all of
+/// these, and the label of a connection, also the rows' tracked state after they are stored there,
+/// as [`Loader::known`] takes it.
 pub(crate) fn read_rows<'py>(
     parameters: &[Parameter],
     rows: &Bound<'py, PyList>,
@@ -65,10 +65,10 @@ pub(crate) fn read_rows<'py>(
     Ok((Batch { rows: count, columns }, values))
 }
 
-/// Rows on their way to a database; how many were written, in the end.
+/// A running write of rows, and its number of written rows.
 pub(crate) struct Writing {
     rows: Py<PyList>,
-    /// Who notes what is known of each row once it is stored, if that is to be noted.
+    /// The loader that tracks the stored rows, if they are tracked.
     loader: Option<Py<Loader>>,
     known: OnceLock<Vec<Py<PyTuple>>>,
     end: Mutex<Option<Result<u64, Error>>>,
@@ -79,13 +79,13 @@ impl Writing {
         Self { rows, loader, known: OnceLock::new(), end: Mutex::default() }
     }
 
-    /// The database has answered.
+    /// Ends with the answer of the database.
     pub(crate) fn end(&self, result: Result<u64, Error>) {
         *self.end.lock() = Some(result);
     }
 
-    /// Makes what is known of each row, of the values that it held when it was read. That takes a
-    /// third of what reading them takes, so it is done while the database writes.
+    /// Builds the tracked state of each row from the values that were read. This takes a third of
+    /// the time of reading them, so it is done while the database writes.
     pub(crate) fn know(&self, py: Python<'_>, values: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
         if let Some(loader) = &self.loader {
             let _quiet = NoCollection::begin(py);
@@ -113,11 +113,11 @@ impl Outcome for Writing {
     }
 }
 
-/// A column that grows.
+/// A column under construction.
 struct Builder<'a> {
     field: &'a Parameter,
     items: Scalars,
-    /// Of arrays: where each ends, and whether it is null.
+    /// For arrays: the end of each, and whether it is null.
     arrays: Option<(Vec<u32>, Vec<bool>)>,
 }
 
@@ -147,8 +147,8 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Takes an object of exactly the type that most values of the column have; false for others,
-    /// which go the long way and may be refused there.
+    /// Appends an object of exactly the column's usual type; returns false for others, which take
+    /// the slow path and may be rejected there.
     fn push_plain(&mut self, object: &Bound<'_, PyAny>) -> Result<bool, Error> {
         let index = self.items.len();
         match &mut self.items.elements {

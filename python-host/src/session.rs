@@ -25,13 +25,13 @@ use crate::rows::{Carried, Writing, read_rows};
 use crate::turns::Turns;
 use crate::values::guess_value;
 
-/// What the application's own code may do: everything.
+/// The rights of the application's own code: all, or those of a tenant.
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct Gate(ferro_session::Gate);
 
 #[pymethods]
 impl Gate {
-    /// With a tenant, which is JSON as an operator's file has it, its grants and forced filters.
+    /// With a tenant, as JSON in the form of a tenant file, its grants and forced filters apply.
     #[new]
     fn new(
         py: Python<'_>,
@@ -48,7 +48,7 @@ impl Gate {
         Ok(Self(ferro_session::Gate::scoped(databases, models, Arc::new(tenant))))
     }
 
-    /// A session with the database of a label. It takes no connection yet.
+    /// Opens a session on the database of a label. It does not acquire a connection yet.
     fn open(&self, py: Python<'_>, label: String) -> PyResult<Session> {
         let session = raise(py, self.0.open(&label))?;
         Ok(Session::new(session, label, Turns::default()))
@@ -57,7 +57,7 @@ impl Gate {
 
 /// A database, or a transaction in it.
 ///
-/// Operations share the lock while they run; the end of the transaction has it alone.
+/// Operations share the lock while they run; the end of the transaction locks it exclusively.
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct Session {
     session: Arc<Kept>,
@@ -70,7 +70,7 @@ impl Session {
         Self { session: Arc::new(RwLock::new(Some(session))), label: label.into(), turns }
     }
 
-    /// Run a query for its rows, as `made` of them.
+    /// Runs a query, and converts its rows with `made`.
     fn fetch_as<'py, T>(
         &self,
         py: Python<'py>,
@@ -85,7 +85,7 @@ impl Session {
         spawn_in(py, &self.turns, async move { Ok(made(read_to_end(asked.fetch().await?).await?)) })
     }
 
-    /// Run a query for instances, and for what else is asked for.
+    /// Runs a query for instances, and for other columns if requested.
     fn fetch_models<'py>(
         &self,
         py: Python<'py>,
@@ -104,7 +104,7 @@ impl Session {
         })
     }
 
-    /// Make instances of the rows of a cursor; of what is `beside` them in the rows, tuples.
+    /// Creates instances from the rows of a cursor, and tuples from their other columns.
     fn make_instances<'py>(
         &self,
         py: Python<'py>,
@@ -117,7 +117,7 @@ impl Session {
         start(py, &self.turns, Arc::new(instances), work)
     }
 
-    /// Give a cursor to those who read its rows bit by bit.
+    /// Opens a cursor for reading in batches.
     fn open_cursor<'py>(
         &self,
         py: Python<'py>,
@@ -155,14 +155,14 @@ impl Session {
     }
 }
 
-/// What comes back with the instances of a query.
+/// What is returned with the instances of a query.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     /// Nothing.
     Instances,
-    /// What is in the columns behind their fields.
+    /// The values of the columns after their fields.
     WithOthers,
-    /// The same, and they are those of the relation that the query includes.
+    /// The same, for the instances of the included relation.
     Related,
 }
 
@@ -201,14 +201,14 @@ fn running() -> Error {
 
 #[pymethods]
 impl Session {
-    /// Have queries from here on mean other models. Nothing may run in the session meanwhile.
+    /// Replaces the models for further queries. Nothing may run in the session meanwhile.
     fn renew(&self, py: Python<'_>, models: &Models) -> PyResult<()> {
         let mut session = raise(py, self.session.try_write().map_err(|_| running()))?;
         let session = raise(py, session.as_mut().ok_or_else(ended))?;
         raise(py, session.renew(models.models.clone()))
     }
 
-    /// The fields of a model that the scope forces to one value, with it, as it is stored.
+    /// The fields of a model that the scope forces to one value, with that value in stored form.
     fn settled<'py>(&self, py: Python<'py>, model: &str) -> PyResult<Bound<'py, PyDict>> {
         let session = raise(py, self.session.try_read().map_err(|_| ended()))?;
         let session = raise(py, session.as_ref().ok_or_else(ended))?;
@@ -219,7 +219,7 @@ impl Session {
         Ok(fields)
     }
 
-    /// Run a query for its rows. Resolves to a list of tuples.
+    /// Runs a query. Resolves to a list of tuples.
     fn fetch<'py>(
         &self,
         py: Python<'py>,
@@ -229,7 +229,7 @@ impl Session {
         self.fetch_as(py, query, values, TupleRows)
     }
 
-    /// Run a query for its rows. Resolves to a list of dicts, by the names of the columns.
+    /// Runs a query. Resolves to a list of dicts, by column name.
     fn fetch_dicts<'py>(
         &self,
         py: Python<'py>,
@@ -239,9 +239,9 @@ impl Session {
         self.fetch_as(py, query, values, DictRows)
     }
 
-    /// Run a query whose rows are read bit by bit, as instances of a model or, without a loader, as
-    /// dicts. If it is asked for, what is in the columns behind the fields comes with the instances.
-    /// Resolves to a cursor.
+    /// Runs a query whose rows are read in batches, as instances of a model or, without a loader,
+    /// as dicts; on request, the columns after the fields are returned with the instances. Resolves
+    /// to a cursor.
     fn open<'py>(
         &self,
         py: Python<'py>,
@@ -254,7 +254,7 @@ impl Session {
         self.open_cursor(py, Form::new(loader, beside), async move { asked.fetch().await })
     }
 
-    /// The same for SQL text, whose rows become instances.
+    /// The same for SQL text, with rows as instances.
     fn open_raw<'py>(
         &self,
         py: Python<'py>,
@@ -270,7 +270,7 @@ impl Session {
         })
     }
 
-    /// The statement of a query, and the values that go to its placeholders, in order.
+    /// The statement of a query, and the values of its placeholders, in order.
     fn sql<'py>(
         &self,
         py: Python<'py>,
@@ -291,7 +291,7 @@ impl Session {
         Ok((step.sql.clone(), PyTuple::new(py, values)?))
     }
 
-    /// How the database means to run a query. Resolves to a list of dicts.
+    /// The database's plan for a query. Resolves to a list of dicts.
     fn explain<'py>(
         &self,
         py: Python<'py>,
@@ -314,7 +314,7 @@ impl Session {
         })
     }
 
-    /// Run a query for the rows of a model. Resolves to a list of instances.
+    /// Runs a query for the rows of a model. Resolves to a list of instances.
     fn fetch_instances<'py>(
         &self,
         py: Python<'py>,
@@ -325,8 +325,8 @@ impl Session {
         self.fetch_models(py, query, values, loader, Kind::Instances)
     }
 
-    /// As `fetch_instances`, of a query that lists the fields of the model, and other columns behind
-    /// them. Resolves to a list of instances, and one of tuples: what is in the other columns.
+    /// Like `fetch_instances`, for a query that selects the fields of the model, followed by other
+    /// columns. Resolves to a list of instances, and a list of tuples with the other columns.
     fn fetch_instances_and<'py>(
         &self,
         py: Python<'py>,
@@ -337,8 +337,8 @@ impl Session {
         self.fetch_models(py, query, values, loader, Kind::WithOthers)
     }
 
-    /// As `fetch_instances_and`, for the rows of the relation that a query includes: all columns of
-    /// the model, and behind them what belongs to the parents.
+    /// Like `fetch_instances_and`, for the rows of the included relation: all columns of the model,
+    /// followed by those that link the parents.
     fn fetch_related<'py>(
         &self,
         py: Python<'py>,
@@ -349,7 +349,7 @@ impl Session {
         self.fetch_models(py, query, values, loader, Kind::Related)
     }
 
-    /// Run a query for its effect. Resolves to the number of rows changed.
+    /// Runs a query for its effect. Resolves to the number of changed rows.
     fn execute<'py>(
         &self,
         py: Python<'py>,
@@ -362,10 +362,10 @@ impl Session {
         })
     }
 
-    /// Write instances as one batch. `fields` are what they carry, in the order of the query's last
-    /// parameters, each with what turns a value into one that is stored; `values` are those of the
-    /// parameters before. With a loader, the fields are all of the model's, and the instances are
-    /// stored once they are written. Resolves to the number of rows that were written.
+    /// Writes instances as one batch. `fields` are their fields, in the order of the query's last
+    /// parameters, each with its encoder; `values` are those of the parameters before. With a
+    /// loader, the fields are all of the model's, and the instances are marked as stored after the
+    /// write. Resolves to the number of written rows.
     fn write<'py>(
         &self,
         py: Python<'py>,
@@ -390,7 +390,7 @@ impl Session {
         Ok(pending)
     }
 
-    /// As `write`; resolves to what each row returns, a list of tuples in the order of the rows.
+    /// Like `write`; resolves to the returned values, a list of tuples in the order of the rows.
     fn write_returning<'py>(
         &self,
         py: Python<'py>,
@@ -409,7 +409,7 @@ impl Session {
         })
     }
 
-    /// Run SQL text for its rows, or for the first of them. Resolves to a list of dicts.
+    /// Runs SQL text for its rows, or for the first one. Resolves to a list of dicts.
     fn fetch_raw<'py>(
         &self,
         py: Python<'py>,
@@ -430,7 +430,7 @@ impl Session {
         })
     }
 
-    /// Run SQL text for the rows of a model. Resolves to a list of instances.
+    /// Runs SQL text for the rows of a model. Resolves to a list of instances.
     fn fetch_raw_instances<'py>(
         &self,
         py: Python<'py>,
@@ -446,7 +446,7 @@ impl Session {
         })
     }
 
-    /// Run SQL text for its effect. Resolves to the number of rows changed.
+    /// Runs SQL text for its effect. Resolves to the number of changed rows.
     fn execute_raw<'py>(
         &self,
         py: Python<'py>,
@@ -458,7 +458,7 @@ impl Session {
         spawn_in(py, &self.turns, async move { session.await?.execute_raw(&sql, values).await })
     }
 
-    /// Begin a transaction, or a savepoint inside one. Resolves to its session.
+    /// Begins a transaction, or a savepoint inside one. Resolves to its session.
     #[pyo3(signature = (*, isolation=None, read_only=false, immediate=false, deferrable=false))]
     fn begin<'py>(
         &self,
@@ -480,19 +480,19 @@ impl Session {
         })
     }
 
-    /// Commit the transaction, or release the savepoint. Resolves to None.
+    /// Commits the transaction, or releases the savepoint. Resolves to None.
     fn commit<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let session = self.take();
         spawn_in(py, &self.turns, async move { session.await?.commit().await })
     }
 
-    /// Undo the transaction, or what happened since the savepoint. Resolves to None.
+    /// Rolls back the transaction, or to the savepoint. Resolves to None.
     fn rollback<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let session = self.take();
         spawn_in(py, &self.turns, async move { session.await?.rollback().await })
     }
 
-    /// Let go of the transaction: what is unfinished is undone, as soon as nothing uses it.
+    /// Drops the transaction: unfinished work is rolled back, as soon as nothing uses it.
     fn close(&self) {
         match self.session.try_write() {
             Ok(mut session) => drop(session.take()),
@@ -509,7 +509,7 @@ fn first_step(plan: &Plan) -> Result<&Step, Error> {
     plan.steps.first().ok_or_else(|| Error::new(ErrorKind::Internal, "a plan without a statement"))
 }
 
-/// What a statement binds, as values of SQL text.
+/// The bound values of a statement, as for SQL text.
 fn bound(step: &Step, values: &[Value]) -> Result<Vec<Value>, Error> {
     let value = |bind: &Bind| match &bind.source {
         Binding::Parameter(number) => values.get(*number as usize).cloned().ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! From dates, times and durations of Python to values.
+//! Conversion of Python's dates, times and durations to values.
 
 use ferro_wit::calendar::{DAY, DAYS, HOUR, MINUTE, SECOND};
 use ferro_wit::types::{Error, ErrorKind, Interval, Value};
@@ -12,7 +12,7 @@ use crate::values::{mismatch, unreadable};
 const ORDINAL_OF_EPOCH: i32 = 719_163;
 
 pub(crate) fn to_date(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
-    // Every datetime is a date to Python, and none is one to a database.
+    // In Python every datetime is a date, but not in a database.
     let Ok(date) = object.cast::<PyDate>() else {
         return Err(mismatch("a date", object));
     };
@@ -80,13 +80,13 @@ fn clock(time: &impl PyTimeAccess) -> i64 {
     hour * HOUR + minute * MINUTE + second * SECOND + i64::from(time.get_microsecond())
 }
 
-/// What a datetime or a time is ahead of UTC, in microseconds; none for a naive one.
+/// The UTC offset of a datetime or a time, in microseconds; `None` for a naive one.
 pub(crate) fn utc_offset(object: &Bound<'_, PyAny>) -> Result<Option<i64>, Error> {
     let py = object.py();
     let offset =
         object.call_method0(intern!(py, "utcoffset")).map_err(|error| unreadable(py, &error))?;
     match offset.cast::<PyDelta>() {
-        // Less than a day, but of classes that say otherwise.
+        // Less than a day, except for classes that violate this.
         Ok(delta) => {
             let days = i64::from(delta.get_days()).saturating_mul(DAY);
             Ok(Some(days.saturating_add(below_a_day(delta))))

@@ -1,4 +1,4 @@
-//! What comes after operations that were cancelled: a task ends some time after it was told to.
+//! Waiting for cancelled operations: a task ends some time after it is cancelled.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,16 +8,16 @@ use tokio::sync::RwLock;
 
 use crate::reactor::runtime;
 
-/// The operations of one transaction. Only when those that were cancelled are gone is it known what
-/// became of the transaction: so whoever comes next waits for that. Outside a transaction, where
-/// each operation has a connection of its own, there is nothing to wait for.
+/// The operations of one transaction. Closing it, or one of its streams, waits until the running
+/// ones have ended, and later ones wait for that. Outside a transaction, each operation has its own
+/// connection, and there is nothing to wait for.
 ///
-/// Operations share the lock while they run. Whoever waits to have it alone lets nobody pass.
+/// Operations share the lock while they run. A waiter for the exclusive lock blocks later ones.
 #[derive(Clone, Default)]
 pub(crate) struct Turns(Option<Arc<RwLock<()>>>);
 
 impl Turns {
-    /// Those of a transaction, or of the savepoint inside one.
+    /// The turns of a transaction, or of a savepoint inside one.
     pub(crate) fn inside(&self) -> Self {
         Self(Some(self.0.clone().unwrap_or_default()))
     }
@@ -31,7 +31,7 @@ impl Turns {
         operation.await
     }
 
-    /// Does something in the background, once what runs now is gone, and before anything else.
+    /// Runs work in the background, after the running operations have ended, and before later ones.
     pub(crate) fn when_gone(&self, work: impl Future<Output = ()> + Send + 'static) {
         let lock = self.0.clone();
         let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
@@ -42,7 +42,7 @@ impl Turns {
             work.await;
         });
         let _inside = runtime().enter();
-        // It takes its place in the line now; the task polls it again.
+        // It takes its place in the queue now; the task polls it again.
         if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
             runtime().spawn(work);
         }

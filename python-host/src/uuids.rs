@@ -1,4 +1,4 @@
-//! UUIDs, by which many tables name their rows: read and made without a call of Python code each.
+//! UUIDs, the keys of many tables: read and created without calling Python code for each.
 
 use ferro_wit::types::{Error, Value};
 use pyo3::IntoPyObjectExt as _;
@@ -14,11 +14,11 @@ use crate::values::{mismatch, unreadable};
 /// `uuid.UUID`.
 pub(crate) struct Uuids {
     class: Py<PyType>,
-    /// None where a Python keeps UUIDs in another way than those from 3.8 on.
+    /// `None` if Python's UUIDs have another layout than since 3.8.
     parts: Option<Parts>,
 }
 
-/// What `UUID.__init__` fills in, once it knows the number.
+/// The attributes that `UUID.__init__` sets from the number.
 struct Parts {
     maker: Maker<2>,
     unknown: Py<PyAny>,

@@ -1,7 +1,7 @@
-//! From a Python object to a value, by the kind that the parameter or column has.
+//! Conversion of Python objects to values, by the kind of the parameter or column.
 //!
-//! Nothing is coerced in silence: an object of another type is refused here, by name, before a
-//! database sees it.
+//! Nothing is coerced silently: an object of another type is rejected here, with its name, before
+//! anything is sent.
 
 use ferro_wit::types::{Error, ErrorKind, ScalarType, Scalars, Value};
 use pyo3::exceptions::PyOverflowError;
@@ -17,16 +17,16 @@ use crate::json;
 use crate::times::{to_date, to_interval, to_time, to_timestamp, utc_offset};
 use crate::uuids::Uuids;
 
-/// A member of more enums inside each other may be a member of itself.
+/// Maximum nesting of enums in values of members; deeper ones may be cyclic.
 const MOST_ENUMS: usize = 16;
 /// The largest integer up to which every integer is a float too.
 const EXACT_FLOAT: u64 = 1 << 53;
-/// Beyond this no database has a decimal, and its plain notation would fill the memory.
+/// No database supports larger decimals, and their plain notation would fill the memory.
 const LARGEST_EXPONENT: i64 = 131_072;
 
 /// The value behind a Python object, as a scalar of `kind` or, with `many`, as an array of them.
 ///
-/// The message of an error goes on from the name of what was given the value: "takes …".
+/// Error messages continue after the name of the target: "takes …".
 pub(crate) fn to_value(
     object: &Bound<'_, PyAny>,
     kind: ScalarType,
@@ -82,7 +82,7 @@ fn to_scalar(object: &Bound<'_, PyAny>, kind: ScalarType) -> Result<Value, Error
     }
 }
 
-/// The value of an object whose column is not known: an argument of a raw statement.
+/// The value of an object without a known column: an argument of SQL text.
 pub(crate) fn guess_value(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
     let object = &without_enums(object.clone())?;
     if object.is_none() {
@@ -95,7 +95,7 @@ pub(crate) fn guess_value(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
     guess_array(object)
 }
 
-/// What the member of an enum stands for, which may be the member of another.
+/// The value of an enum's member, which may itself be a member of another enum.
 fn without_enums(mut object: Bound<'_, PyAny>) -> Result<Bound<'_, PyAny>, Error> {
     let py = object.py();
     for _ in 0..MOST_ENUMS {
@@ -107,8 +107,8 @@ fn without_enums(mut object: Bound<'_, PyAny>) -> Result<Bound<'_, PyAny>, Error
     Err(mismatch("an enum that stands for a value", &object))
 }
 
-/// A list is an array of what its first element is, of texts if there is none, and a document if that
-/// is a dict or a list.
+/// A list is an array of the type of its first element, of texts if it is empty, or a document if
+/// the element is a dict or a list.
 fn guess_array(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
     let items = object.try_iter().map_err(|error| unreadable(object.py(), &error))?;
     let mut kind = ScalarType::Text;
@@ -215,7 +215,7 @@ fn to_decimal(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
         })
 }
 
-/// The plain notation; none for infinities, signalling NaNs and immense exponents.
+/// The plain notation; `None` for infinities, signalling NaNs and huge exponents.
 fn plain_decimal(object: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
     let py = object.py();
     if object.call_method0(intern!(py, "is_qnan"))?.is_truthy()? {
@@ -241,7 +241,7 @@ fn to_text(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
     Ok(Value::Text(utf8(text)?.into_owned()))
 }
 
-/// The text of a `str`, which may hold halves of surrogate pairs that no database takes.
+/// The text of a `str`, which may contain lone surrogates that no database accepts.
 pub(crate) fn utf8<'a>(text: &'a Bound<'_, PyString>) -> Result<std::borrow::Cow<'a, str>, Error> {
     text.to_cow()
         .map_err(|_| Error::new(ErrorKind::ValueOutOfRange, "takes a str without lone surrogates"))
@@ -287,7 +287,7 @@ fn is_instance(
         .is_ok_and(|class| object.is_instance(class).unwrap_or(false))
 }
 
-/// "takes an int, not a `str`": the type of what was given, never its value, which may be a secret.
+/// "takes an int, not a `str`": names the type, never the value, which may be a secret.
 pub(crate) fn mismatch(expected: &str, object: &Bound<'_, PyAny>) -> Error {
     let found = type_name(object);
     Error::new(ErrorKind::TypeMismatch, format!("takes {expected}, not `{found}`"))
@@ -297,7 +297,7 @@ pub(crate) fn type_name(object: &Bound<'_, PyAny>) -> String {
     object.get_type().name().map_or_else(|_| "object".into(), |name| name.to_string())
 }
 
-/// A method of the object raised: a subclass that does not behave like its base.
+/// The error if a method of the object raises, as in a subclass that does not behave like its base.
 pub(crate) fn unreadable(py: Python<'_>, error: &PyErr) -> Error {
     let class = error.get_type(py).name().map_or_else(|_| "error".into(), |name| name.to_string());
     Error::new(
@@ -306,7 +306,7 @@ pub(crate) fn unreadable(py: Python<'_>, error: &PyErr) -> Error {
     )
 }
 
-/// Python refuses to print integers of more than 4,300 digits.
+/// The error for integers of more than 4,300 digits, which Python does not print.
 fn too_long(py: Python<'_>, error: &PyErr) -> Error {
     match error.is_instance_of::<pyo3::exceptions::PyValueError>(py) {
         true => Error::new(ErrorKind::ValueOutOfRange, "takes a number with fewer digits"),

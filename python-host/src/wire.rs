@@ -1,7 +1,7 @@
-//! Values and batches as the plain data that wasmtime-py's types are converted from and to: dicts
+//! Values and batches as plain data, to and from which wasmtime-py's values are converted: dicts
 //! and lists in the form of the generated types, with bytes for lists of bytes.
 //!
-//! Text would do but for floats: JSON has no NaN.
+//! JSON text would suffice, but it has no NaN.
 
 use ferro_wit::types::{
     Arrays, Batch, Blobs, Column, Elements, Error, ErrorKind, Interval, Scalars, Texts, Value,

@@ -25,7 +25,7 @@ impl<M, O> Query<M, O> {
     }
 
     /// Joins a common table: each row is returned once for every matching row of the table.
-    /// Selected expressions read it with [`get`](Common::get); see [`common`](crate::common).
+    /// Selected expressions read it with [`get`](Common::get); see [`common`](crate::common()).
     ///
     /// # Errors
     ///

@@ -80,38 +80,43 @@ impl Transaction {
         self.state.dialect()
     }
 
-    /// Runs a plan that returns rows; see [`Database::fetch`].
+    /// Runs a plan that returns rows; see [`Database::fetch`](crate::Database::fetch).
     ///
     /// # Errors
     ///
-    /// As [`Database::fetch`], and `busy` while a cursor or a savepoint is open.
+    /// As [`Database::fetch`](crate::Database::fetch), and `busy` while a cursor or a savepoint is
+    /// open.
     pub async fn fetch(&self, execution: Execution) -> Result<Cursor, Error> {
         run::fetch(Target::Transaction(self), execution).await
     }
 
-    /// Runs a plan for its effect; see [`Database::execute`].
+    /// Runs a plan for its effect; see [`Database::execute`](crate::Database::execute).
     ///
     /// # Errors
     ///
-    /// As [`Database::execute`], and `busy` while a cursor or a savepoint is open.
+    /// As [`Database::execute`](crate::Database::execute), and `busy` while a cursor or a savepoint
+    /// is open.
     pub async fn execute(&self, execution: Execution) -> Result<u64, Error> {
         run::execute(Target::Transaction(self), execution).await
     }
 
-    /// Runs SQL text that returns rows; see [`Database::fetch_raw`].
+    /// Runs SQL text that returns rows; see [`Database::fetch_raw`](crate::Database::fetch_raw).
     ///
     /// # Errors
     ///
-    /// As [`Database::fetch_raw`], and `busy` while a cursor or a savepoint is open.
+    /// As [`Database::fetch_raw`](crate::Database::fetch_raw), and `busy` while a cursor or a
+    /// savepoint is open.
     pub async fn fetch_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<Cursor, Error> {
         run::fetch_raw(Target::Transaction(self), sql, parameters, None).await
     }
 
-    /// The same for rows with known columns; see [`Database::fetch_raw_as`].
+    /// The same for rows with known columns; see
+    /// [`Database::fetch_raw_as`](crate::Database::fetch_raw_as).
     ///
     /// # Errors
     ///
-    /// As [`Database::fetch_raw_as`], and `busy` while a cursor or a savepoint is open.
+    /// As [`Database::fetch_raw_as`](crate::Database::fetch_raw_as), and `busy` while a cursor or a
+    /// savepoint is open.
     pub async fn fetch_raw_as(
         &self,
         sql: &str,
@@ -121,11 +126,12 @@ impl Transaction {
         run::fetch_raw(Target::Transaction(self), sql, parameters, Some(expected)).await
     }
 
-    /// Runs SQL text for its effect; see [`Database::execute_raw`].
+    /// Runs SQL text for its effect; see [`Database::execute_raw`](crate::Database::execute_raw).
     ///
     /// # Errors
     ///
-    /// As [`Database::execute_raw`], and `busy` while a cursor or a savepoint is open.
+    /// As [`Database::execute_raw`](crate::Database::execute_raw), and `busy` while a cursor or a
+    /// savepoint is open.
     pub async fn execute_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<u64, Error> {
         run::execute_raw(Target::Transaction(self), sql, parameters).await
     }

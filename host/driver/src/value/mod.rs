@@ -13,7 +13,7 @@
 //! | date, time, timestamp, timestamptz | text that sorts, see [`temporal`] | their own types |
 //! | interval | text, see [`interval`] | `interval` |
 //! | json | text | `jsonb`, read from `json` too |
-//! | array | JSON text, see [`array`] | array |
+//! | array | JSON text, see [`array`](mod@array) | array |
 
 pub(crate) mod array;
 pub(crate) mod computed;
