@@ -7,9 +7,11 @@ use crate::setup;
 
 /// Fails at the first fault.
 pub(crate) fn run_lints() -> Result<()> {
-    step("Rust: format and lints");
+    step("Rust: format, lints and documentation");
     run(cargo().args(["fmt", "--all", "--check"]))?;
     run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    let docs = ["doc", "--workspace", "--no-deps", "--document-private-items"];
+    run(cargo().args(docs).env("RUSTDOCFLAGS", "-D warnings"))?;
 
     let python = setup::all()?.python;
     step("Python: format, lints and types");
