@@ -1,4 +1,4 @@
-//! Waiting for cancelled operations: a task ends some time after it is cancelled.
+//! The order of the operations of one transaction.
 
 use std::pin::Pin;
 use std::sync::Arc;
