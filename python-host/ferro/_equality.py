@@ -69,8 +69,8 @@ def _is_same_float(one: float, other: float) -> bool:
 
 
 def _is_same_instant(one: datetime.datetime, other: datetime.datetime) -> bool:
-    # Within one zone, Python compares local times, which repeat an hour in autumn; it takes that hour
-    # for unequal to any in another zone.
+    # Within one zone, Python compares local times, which repeat an hour in autumn; it takes that
+    # hour for unequal to any in another zone.
     ahead, other_ahead = one.utcoffset(), other.utcoffset()
     if ahead is None or other_ahead is None:
         return one == other

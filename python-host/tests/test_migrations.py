@@ -335,7 +335,9 @@ async def test_a_cancelled_migration_is_done_or_not(connected: str) -> None:
 
 def test_tables_that_differ_in_case_only_are_refused() -> None:
     person()
-    with pytest.raises(ferro.SchemaError, match="only in case, `migrated_person`, `Migrated_Person`"):
+    with pytest.raises(
+        ferro.SchemaError, match="only in case, `migrated_person`, `Migrated_Person`"
+    ):
         type(ferro.Model)(
             "Human",
             (ferro.Model,),
