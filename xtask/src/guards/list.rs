@@ -565,6 +565,14 @@ pub(super) const GUARDS: &[Guard] = &[
         tests: "t10_who_reads",
     },
     Guard {
+        promise: "T10",
+        file: "guest/core/src/ddl/migration/mod.rs",
+        line: "let (_, missing) = pairs(&tables, &found, &[]);",
+        without: "let missing: Vec<_> = tables.iter().collect();",
+        target: "gate",
+        tests: "t10_creating",
+    },
+    Guard {
         promise: "R3",
         file: "host/driver/src/raw/mod.rs",
         line: "RawSql::Fenced if is_one_of(lexer.first, &QUERIES) || is_one_of(lexer.first, &CHANGES) => {",
