@@ -400,7 +400,7 @@ def test_wrong_declarations_are_named() -> None:
         (lambda: _wrong(checks=len), "`checks` takes a list, not `builtin_function_or_method`"),
         (lambda: _wrong(checks=[ferro.Check(positive, name=it) for it in "aba"]), "name.*: `a`$"),
         (lambda: _wrong(checks=[len]), r"`checks` is a list of `ferro.Check\(…\)`"),
-        (lambda: _wrong(uniques=[ferro.Index("age")]), r"`ferro.Index\(…, unique=True\)` among"),
+        (lambda: _wrong(uniques=[ferro.Index("age")]), r"`ferro.Index\(…, unique=True\)` in its"),
         (lambda: _wrong(indexes=[ferro.Index("agee")]), "has no field `agee` to index"),
         (lambda: _wrong(indexes=[ferro.Index("more", unique=True)]), "cannot be unique"),
         (lambda: _wrong(chekcs=[]), "has no option `chekcs`: did you mean `checks`"),

@@ -142,10 +142,10 @@ async fn n2_bad_certificate_files_are_errors_at_once() {
     let (empty, damaged) = (empty.display(), damaged.display());
     for (query, parts) in [
         ("sslrootcert=/no/such.pem".to_owned(), ["`sslrootcert`", "`/no/such.pem`"]),
-        (format!("sslrootcert={empty}"), ["`sslrootcert`", "no certificate"]),
-        (format!("sslrootcert={key}"), ["`sslrootcert`", "no certificate"]),
+        (format!("sslrootcert={empty}"), ["`sslrootcert`", "no PEM certificate"]),
+        (format!("sslrootcert={key}"), ["`sslrootcert`", "no PEM certificate"]),
         (format!("sslcert={certificate}&sslkey={certificate}"), ["`sslkey`", "private key"]),
-        (format!("sslcert={key}&sslkey={key}"), ["`sslcert`", "no certificate"]),
+        (format!("sslcert={key}&sslkey={key}"), ["`sslcert`", "no PEM certificate"]),
         (format!("sslcert={certificate}&sslkey=/no/such.key"), ["`sslkey`", "`/no/such.key`"]),
     ] {
         let error = refused(&format!("{url}?sslmode=require&{query}")).await;
