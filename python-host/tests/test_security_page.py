@@ -14,7 +14,12 @@ import ferro
 from conftest import on_server
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
-TABLE = "create table invoice (id bigint primary key, tenant_id bigint not null, cents bigint)"
+TABLES = (
+    "create table customer (id bigint primary key, tenant_id bigint not null, "
+    "unique (tenant_id, id))",
+    "create table invoice (id bigint primary key, tenant_id bigint not null, cents bigint, "
+    "customer_id bigint references customer on delete cascade)",
+)
 NUMBERS = "select id from invoice order by id"
 
 
@@ -36,7 +41,8 @@ async def role(url: str) -> AsyncIterator[str]:
     """The tenant's role, in a database that was set up as the page says."""
     role = f"acme_{uuid.uuid4().hex}"
     await ferro.connect(url, "owner")
-    await ferro.execute(TABLE, using="owner")
+    for table in TABLES:
+        await ferro.execute(table, using="owner")
     await ferro.execute("insert into invoice values (1, 42, 5), (2, 43, 6)", using="owner")
     try:
         for statement in statements(role, urlsplit(url).path[1:]):
@@ -85,3 +91,12 @@ async def test_a_setting_of_the_grant_is_a_second_guard(url: str, role: str) -> 
         with ferro.scope(ferro.Tenant(role, grants={"tenant": grant})):
             assert await ferro.fetch_all(NUMBERS, using="tenant") == rows
     assert await ferro.fetch_all(NUMBERS, using="tenant") == []
+
+
+async def test_an_invoice_is_for_a_customer_of_its_tenant(url: str, role: str) -> None:
+    await ferro.execute("insert into customer values (1, 42), (2, 43)", using="owner")
+    await ferro.execute("insert into invoice values (3, 42, 7, 1)", using="owner")
+    with pytest.raises(ferro.ForeignKeyViolation):
+        await ferro.execute("insert into invoice values (4, 42, 8, 2)", using="owner")
+    await ferro.execute("delete from customer", using="owner")
+    assert await ferro.fetch_all(NUMBERS, using="owner") == [{"id": 1}, {"id": 2}]
