@@ -88,6 +88,43 @@ use syn::{DeriveInput, ItemImpl, parse_macro_input};
 /// assert!(Product::schema().indexes[0].condition.is_some());
 /// ```
 ///
+/// `many_to_many(tags: Tag)` alone has a table of pairs that can only be queried. To write pairs,
+/// declare a model of that table and name it with `through`: each of its rows is a pair.
+///
+/// ```
+/// use ferro::prelude::*;
+///
+/// #[derive(Model, Debug, Clone)]
+/// #[ferro(many_to_many(tags: Tag, through = PostTag, reverse = "posts"))]
+/// pub struct Post {
+///     #[ferro(key, generated)]
+///     pub id: i64,
+///     pub title: String,
+/// }
+///
+/// #[derive(Model, Debug, Clone)]
+/// pub struct Tag {
+///     #[ferro(key)]
+///     pub name: String,
+/// }
+///
+/// #[derive(Model, Debug, Clone)]
+/// pub struct PostTag {
+///     #[ferro(key, references = Post, on_delete = cascade)]
+///     pub post_id: i64,
+///     #[ferro(key, references = Tag, relation = "label", on_delete = cascade)]
+///     pub tag: String,
+/// }
+///
+/// async fn retag(db: &ferro::Session, post: &Post, old: &str, new: &str) -> Result<(), ferro::Error> {
+///     let is_old = PostTag::post_id().eq(post.id) & PostTag::tag().eq(old);
+///     PostTag::query().filter(is_old).delete(db).await?;
+///     PostTag::create(db, PostTag { post_id: post.id, tag: new.into() }).await?;
+///     Ok(())
+/// }
+/// # let _ = retag;
+/// ```
+///
 /// # Attributes of a field
 ///
 /// | attribute | meaning |
@@ -166,7 +203,7 @@ pub fn derive_row(input: TokenStream) -> TokenStream {
 /// ```
 /// use ferro::prelude::*;
 ///
-/// #[derive(ferro::Enum, Debug, Clone, Copy, PartialEq)]
+/// #[derive(Enum, Debug, Clone, Copy, PartialEq)]
 /// #[ferro(name = "task_state")]
 /// enum State {
 ///     Open,

@@ -64,7 +64,7 @@ pub mod prelude {
         MomentExpression as _, NumberExpression as _, TextExpression as _,
     };
     pub use crate::relation::Path as _;
-    pub use crate::{Model, Session};
+    pub use crate::{Enum, Model, Session};
 }
 
 #[doc(hidden)]

@@ -9,7 +9,9 @@ use crate::models::{City, Country, Everything, NewCity};
 use crate::{everything, on_each_database, with_cities};
 
 on_each_database! {
-    ferro::schema![crate::Country, crate::City, crate::Everything, super::Renamed] =>
+    ferro::schema![
+        crate::Country, crate::City, crate::Everything, super::Renamed, super::Band, super::Genre
+    ] =>
     rows_become_structs_by_name_and_tuples_by_position,
     every_type_of_a_model_is_read,
     computed_columns_become_what_the_row_asks_for_without_loss,
@@ -17,6 +19,7 @@ on_each_database! {
     values_are_bound_and_never_become_text,
     statements_run_in_transactions_and_rows_stream,
     what_a_write_of_a_tenant_returns_first_or_alone_is_kept,
+    pairs_without_a_model_are_written_as_text_and_read_by_queries,
 }
 
 async fn what_a_write_of_a_tenant_returns_first_or_alone_is_kept(
@@ -42,6 +45,34 @@ struct Renamed {
     id: i64,
     #[ferro(column = "nom")]
     name: String,
+}
+
+#[derive(Model, Debug, Clone, PartialEq)]
+#[ferro(many_to_many(genres: Genre, reverse = "bands"))]
+struct Band {
+    #[ferro(key)]
+    id: i64,
+}
+
+#[derive(Model, Debug, Clone, PartialEq)]
+struct Genre {
+    #[ferro(key)]
+    name: String,
+}
+
+async fn pairs_without_a_model_are_written_as_text_and_read_by_queries(
+    db: Session,
+) -> Result<(), Error> {
+    Band::bulk_create(&db, &[Band { id: 1 }, Band { id: 2 }]).await?;
+    Genre::create(&db, Genre { name: "dub".into() }).await?;
+    let pair = "INSERT INTO band_genres (band_id, genre_name) VALUES (?, ?)";
+    assert_eq!(sql(pair).bind(2_i64).bind("dub").execute(&db).await?, 1);
+
+    let dub = Band::query().filter(Band::genres().any(Genre::name().eq("dub")));
+    assert_eq!(dub.all(&db).await?, [Band { id: 2 }]);
+    let genres = Genre::query().include(Genre::bands()).all(&db).await?;
+    assert_eq!(genres, [(Genre { name: "dub".into() }, vec![Band { id: 2 }])]);
+    Ok(())
 }
 
 #[derive(Row, Debug, PartialEq)]
