@@ -261,7 +261,7 @@ impl<'a> Definer<'a> {
         for field in &model.fields {
             let column = &field.column;
             let condition = match &field.kind {
-                ColumnType::Text(Some(length)) => {
+                ColumnType::Text(Some(length)) if !features.limited_texts => {
                     format!("length({}) <= {length}", quoted(column))
                 }
                 ColumnType::Enumeration(_) if !features.enums => {

@@ -74,8 +74,8 @@ fn postgres_column(kind: &ColumnType) -> String {
         ColumnType::Double => "double precision".into(),
         ColumnType::Decimal(None) => "numeric".into(),
         ColumnType::Decimal(Some(it)) => format!("numeric({}, {})", it.precision, it.scale),
-        // `varchar(n)` would cut off spaces that are too many. A check refuses them.
-        ColumnType::Text(_) => scalar(ScalarType::Text),
+        ColumnType::Text(None) => "text".into(),
+        ColumnType::Text(Some(length)) => format!("varchar({length})"),
         ColumnType::Blob => scalar(ScalarType::Blob),
         ColumnType::Uuid => scalar(ScalarType::Uuid),
         ColumnType::Date => scalar(ScalarType::Date),

@@ -17,6 +17,8 @@ pub(crate) struct Features {
     pub(crate) narrow_numbers: bool,
     /// Sums and averages of integers are decimals.
     pub(crate) decimal_aggregates: bool,
+    /// Texts of a limited length are types of their own. Else they are checked.
+    pub(crate) limited_texts: bool,
     /// An exact comparison cannot use the indexes of its column.
     pub(crate) exact_without_index: bool,
     /// `row.name` is a function of the row where the row has no such column.
@@ -51,6 +53,7 @@ pub(super) const SQLITE: Features = Features {
     documents: false,
     narrow_numbers: false,
     decimal_aggregates: false,
+    limited_texts: false,
     exact_without_index: false,
     row_functions: false,
     outer_sorting: false,
@@ -72,6 +75,7 @@ pub(super) const POSTGRES: Features = Features {
     documents: true,
     narrow_numbers: true,
     decimal_aggregates: true,
+    limited_texts: true,
     exact_without_index: true,
     row_functions: true,
     outer_sorting: true,

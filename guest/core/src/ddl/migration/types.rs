@@ -13,6 +13,11 @@ pub(super) fn risk(from: &str, to: &str, is_enum: bool) -> Risk {
 /// A value of one type of PostgreSQL as what a column of another takes, in SQL. Where there may be no
 /// cast between them, there is one by way of a text.
 pub(super) fn cast(value: &str, from: &str, to: &str) -> String {
+    let to = match split(to) {
+        // A cast would cut off what is too long, but a column refuses it.
+        ("character varying", Some(_)) if !widens(from, to) => "text",
+        _ => to,
+    };
     match (family(from), family(to)) {
         (Family::Array, Family::Json) => return format!("CAST(to_jsonb({value}) AS {to})"),
         (Family::Json, Family::Array) => return format!("CAST({} AS {to})", elements(value)),
@@ -137,8 +142,10 @@ pub(super) fn keeps(from: &str, to: &str) -> bool {
     let is_text = ["CHAR", "CLOB", "TEXT"].iter().any(|it| from.contains(it));
     match to.as_str() {
         "DECIMAL_TEXT" if to_size.is_some() => from == to && holds(to_size, from_size),
+        "VARCHAR" if to_size.is_some() => {
+            is_text && !from.ends_with("_TEXT") && is_as_long(to_size, from_size)
+        }
         _ if from == to => true,
-        // What is too long is refused by a check.
         "TEXT" | "VARCHAR" => is_text || is_integer && from != "BOOLEAN",
         "DECIMAL_TEXT" | "SMALLINT" | "INTEGER" | "BIGINT" => is_integer,
         "REAL" | "DOUBLE" => ["REAL", "FLOA", "DOUB"].iter().any(|it| from.contains(it)),
@@ -177,6 +184,7 @@ pub(super) fn widens(from: &str, to: &str) -> bool {
     let ((from, from_size), (to, to_size)) = (split(from), split(to));
     match (from, to) {
         (_, "text") => true,
+        ("character varying", "character varying") => is_as_long(to_size, from_size),
         ("numeric", "numeric") => holds(to_size, from_size),
         ("smallint" | "integer" | "bigint" | "boolean", "numeric") => to_size.is_none(),
         ("boolean", "smallint" | "integer" | "bigint") => true,
@@ -187,6 +195,15 @@ pub(super) fn widens(from: &str, to: &str) -> bool {
         | ("date", "timestamp without time zone" | "timestamp with time zone")
         | ("json", "jsonb") => true,
         _ => false,
+    }
+}
+
+/// Whether texts of one length can be as long as those of another.
+fn is_as_long(length: Size, other: Size) -> bool {
+    match (other, length) {
+        (_, None) => true,
+        (Some(from), Some(to)) => from.0 <= to.0,
+        (None, Some(_)) => false,
     }
 }
 
@@ -230,6 +247,7 @@ mod tests {
             ("bigint", "numeric"),
             ("numeric(10,2)", "numeric(12,3)"),
             ("numeric(10,2)", "numeric"),
+            ("character varying(20)", "character varying(30)"),
             ("character varying(20)", "text"),
             ("uuid", "text"),
             ("boolean", "smallint"),
@@ -243,6 +261,8 @@ mod tests {
             ("bigint", "double precision"),
             ("numeric", "numeric(12,3)"),
             ("numeric(10,2)", "numeric(10,3)"),
+            ("character varying(30)", "character varying(20)"),
+            ("text", "character varying(20)"),
             ("text", "integer"),
             ("timestamp with time zone", "date"),
             ("boolean", "numeric(4,1)"),
@@ -258,18 +278,24 @@ mod tests {
         assert_eq!(cast("a", "boolean", "bigint"), "CAST(CAST(a AS integer) AS bigint)");
         assert_eq!(cast("a", "integer", "uuid"), "CAST(CAST(a AS text) AS uuid)");
         assert_eq!(cast("a", "mood", "other"), "CAST(CAST(a AS text) AS other)");
-        assert_eq!(cast("a", "character varying(9)", "text"), "CAST(a AS text)");
+        assert_eq!(cast("a", "uuid", "character varying"), "CAST(a AS character varying)");
         assert_eq!(cast("a", "numeric[]", "bigint[]"), "CAST(a AS bigint[])");
         assert_eq!(cast("a", "boolean[]", "bigint[]"), "CAST(CAST(a AS integer[]) AS bigint[])");
+    }
+
+    #[test]
+    fn a_text_is_not_cut_off() {
+        let longer = cast("a", "character varying(8)", "character varying(9)");
+        assert_eq!(longer, "CAST(a AS character varying(9))");
+        for from in ["text", "character varying(10)", "uuid", "bigint"] {
+            assert_eq!(cast("a", from, "character varying(9)"), "CAST(a AS text)");
+        }
     }
 
     #[test]
     fn sqlite_keeps_what_its_affinities_do_not_change() {
         for (from, to) in [
             ("VARCHAR(8)", "varchar(9)"),
-            ("VARCHAR(10)", "VARCHAR(9)"),
-            ("TEXT", "VARCHAR(9)"),
-            ("BIGINT", "VARCHAR(9)"),
             ("VARCHAR(9)", "TEXT"),
             ("integer", "BIGINT"),
             ("BIGINT", "TEXT"),
@@ -290,6 +316,10 @@ mod tests {
             ("DOUBLE", "TEXT"),
             ("NUMERIC", "DECIMAL_TEXT"),
             ("TEXT", "DATE_TEXT"),
+            ("TEXT", "VARCHAR(9)"),
+            ("VARCHAR(10)", "VARCHAR(9)"),
+            ("BIGINT", "VARCHAR(9)"),
+            ("DECIMAL_TEXT(4,1)", "VARCHAR(9)"),
             ("INT", "DECIMAL_TEXT(8,3)"),
             ("DECIMAL_TEXT(8,3)", "DECIMAL_TEXT(8,4)"),
             ("DECIMAL_TEXT", "DECIMAL_TEXT(8,3)"),

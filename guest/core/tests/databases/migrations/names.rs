@@ -250,14 +250,15 @@ async fn a_renamed_column_in_conditions_needs_no_new_table() {
 #[tokio::test]
 async fn a_column_that_has_the_name_of_a_type_is_renamed_without_its_checks() {
     let of = |field: Field| {
-        let any_of = vec![vec![compare(&field.name, Comparison::NotEqual, Value::Date(1))]];
+        let any_of = vec![vec![compare(&field.name, Comparison::NotEqual, "".into())]];
         let checks = vec![Check { name: Some("some".into()), any_of }];
         models(vec![Model { checks, ..model("Author", vec![id(), field]) }])
     };
-    let world = World::new(of(field("date", ColumnType::Date)), &[]).await;
-    let after = of(renamed(field("day", ColumnType::Date), "date"));
+    let kind = || ColumnType::Text(Some(9));
+    let world = World::new(of(field("text", kind())), &[]).await;
+    let after = of(renamed(field("body", kind()), "text"));
     let [_, postgres] = world.databases();
     let Migration { applied, .. } = migrate(postgres, &after, Some(Risk::Blocking)).await;
-    assert_eq!(sql(&applied), r#"ALTER TABLE "author" RENAME COLUMN "date" TO "day""#);
+    assert_eq!(sql(&applied), r#"ALTER TABLE "author" RENAME COLUMN "text" TO "body""#);
     assert_settled(postgres, &after).await;
 }
