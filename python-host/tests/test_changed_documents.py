@@ -230,6 +230,7 @@ async def test_what_is_computed_has_the_type_of_the_part() -> None:
         (settings["ui"]["theme"], it.visits > 3, "takes a `str`, not a computed `bool`"),
         (settings["ui"]["since"], it.name, "takes a `date`, not a computed `str`"),
         (settings["ui"]["zoom"], it.visits > 3, "takes a `Decimal`, not a computed `bool`"),
+        (settings["ui"]["zoom"], it.name, "takes a `Decimal`, not a computed `str`"),
         (settings["ui"], it.name, "takes a `Ui`, not a computed `str`"),
         (settings["badges"][0]["rank"], it.visits.cast(float), "`int`, not a computed `float`"),
         (settings["limits"]["day"]["most"], it.data["a"], "`int`, not a computed `document`"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 from typing import Any
 
 import pydantic
@@ -64,6 +65,9 @@ def check_computed(
     types = _json_types(part.annotation)
     if found is None or types is None:
         return
+    if wanted is Decimal:
+        # Not each text is a decimal.
+        types.discard("string")
     shown = wanted.__name__ if isinstance(wanted, type) and not typing.get_args(wanted) else wanted
     if own != wanted and not types & _JSON_TYPES[kind]:
         hint = "set its type with `as_type`" if kind == "json" else "use `cast`, or a plain value"

@@ -247,13 +247,26 @@ async fn in_turns(transaction: &Transaction, patience: Duration) -> Result<(), E
         return Ok(());
     }
     // The number is "ferro" in ASCII.
-    let take = "PERFORM pg_catalog.pg_advisory_xact_lock(439788663407)";
-    let patience = patience.as_millis();
-    let sql = format!(
-        "DO 'BEGIN IF pg_catalog.current_setting(''lock_timeout'') <> ''0'' THEN {take}; ELSE \
-         SET LOCAL lock_timeout = {patience}; {take}; SET LOCAL lock_timeout = 0; END IF; END'"
-    );
-    run(transaction.connection(false).await?, &sql).await.map_err(waited)
+    let take = "SELECT pg_catalog.pg_advisory_xact_lock(439788663407)";
+    let patience = format!("SET LOCAL lock_timeout = {}", patience.as_millis());
+    let statements = match has_lock_timeout(transaction).await? {
+        true => vec![take],
+        false => vec![&*patience, take, "SET LOCAL lock_timeout = 0"],
+    };
+    for sql in statements {
+        run(transaction.connection(false).await?, sql).await.map_err(waited)?;
+    }
+    Ok(())
+}
+
+/// Whether the connection bounds how long it waits for locks.
+async fn has_lock_timeout(transaction: &Transaction) -> Result<bool, Error> {
+    let ask = "SELECT pg_catalog.current_setting('lock_timeout') <> '0'";
+    let mut rows = transaction.fetch_raw(ask, Vec::new()).await?;
+    let answer = rows.next(1).await?;
+    while rows.next(1).await?.is_some() {}
+    let answer = answer.as_ref().and_then(|it| it.columns.first()).and_then(|it| it.get(0));
+    Ok(answer == Some(Value::Boolean(true)))
 }
 
 /// The error of a migration whose turn does not come.

@@ -91,8 +91,8 @@ fn family(kind: &str) -> Family {
     }
 }
 
-/// Whether a column, by the type that a model gives it, can refer to one that is there. What neither
-/// of them says is the database's business.
+/// Whether a column, by the type that a model gives it, can refer to one that is there. Of other types
+/// than those of models, such as domains, the database decides.
 pub(super) fn can_refer(dialect: Dialect, from: &str, to: &str) -> bool {
     match dialect {
         Dialect::Postgres => {
@@ -102,10 +102,12 @@ pub(super) fn can_refer(dialect: Dialect, from: &str, to: &str) -> bool {
                 "time" => "time without time zone",
                 it => it,
             };
-            // An enum is named with or without its schema.
-            let is_own = |it: &str| it.contains(['"', '.']);
-            let same = from == to || is_own(from);
-            same || family(from) == family(to) && family(to) != Family::Other
+            let is_known = |it: &str| {
+                let others = ["uuid", "bytea", "interval", "time without time zone"];
+                family(it) != Family::Other || others.contains(&it)
+            };
+            let same = from == to || family(from) == family(to) && family(to) != Family::Other;
+            same || !is_known(from) || !is_known(to)
         }
         Dialect::Sqlite => {
             let families = sqlite_family(from).zip(sqlite_family(to));
@@ -289,6 +291,24 @@ mod tests {
         assert_eq!(longer, "CAST(a AS character varying(9))");
         for from in ["text", "character varying(10)", "uuid", "bigint"] {
             assert_eq!(cast("a", from, "character varying(9)"), "CAST(a AS text)");
+        }
+    }
+
+    #[test]
+    fn what_a_column_may_refer_to_is_refused_only_if_that_is_certain() {
+        for (from, to) in [
+            ("varchar(9)", "text"),
+            ("text", "character(2)"),
+            ("text", "country"),
+            ("bigint", "positive"),
+            ("time", "time(3) without time zone"),
+            ("timestamptz", "timestamp(3) with time zone"),
+            ("integer", "numeric"),
+        ] {
+            assert!(can_refer(Dialect::Postgres, from, to), "{from} to {to}");
+        }
+        for (from, to) in [("text", "uuid"), ("bigint", "text"), ("uuid", "bigint")] {
+            assert!(!can_refer(Dialect::Postgres, from, to), "{from} to {to}");
         }
     }
 
