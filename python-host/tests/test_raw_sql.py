@@ -41,6 +41,31 @@ async def test_values_in_a_tuple_are_not_taken_for_an_array() -> None:
             await call("select name from users where age = ?", (36,))
 
 
+async def test_a_list_is_an_array_and_not_the_values_of_in(dialect: str) -> None:
+    await User.bulk_create([User(name=name, age=age) for age, name in enumerate("abc")])
+    message = r"`in \(\?\)` takes one value, not a list: write a placeholder for each value"
+    for sql, arguments in (
+        ("select name from users where age in (?)", ([1, 2],)),
+        ("select name from users where age NOT IN ( $1 )", ([1, 2],)),
+        ("select '?', name as \"?\" from users where name = ? and age in\n(?) -- ?", ("a", [1])),
+        ("select name from users where name = $2 and age in ($1)", ([1], "a")),
+    ):
+        for call in (ferro.fetch_all, ferro.fetch_one, ferro.execute, User.from_sql):
+            with pytest.raises(ferro.InvalidQuery, match=message):
+                await call(sql, *arguments)
+        with pytest.raises(ferro.InvalidQuery, match=message):
+            async for _ in User.stream_sql(sql, *arguments):
+                pass
+    array = {"sqlite": "in (select value from json_each(?))", "postgres": "= any(?)"}[dialect]
+    for sql, arguments in (
+        (f"select name from users where age {array} order by age", ([1, 2],)),
+        ("select name from users where age in (?, ?) order by age", (1, 2)),
+        (f"select name from users where age in (?) or age {array} order by age", (1, [2])),
+        (f"select name from users where 'in (?)' <> '' and age {array} order by age", ([1, 2],)),
+    ):
+        assert await ferro.fetch_all(sql, *arguments) == [{"name": "b"}, {"name": "c"}], sql
+
+
 async def test_fetch_one_of_a_write_writes_all_of_it() -> None:
     for number in range(3):
         await User.create(name=f"user{number}", age=number)
