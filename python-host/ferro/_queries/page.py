@@ -14,7 +14,13 @@ from .._expressions.path import field_of
 from .._expressions.value import FieldExpression, Value
 from .._message import quoted
 from .._statements.shape import stands_in
-from ..exceptions import InvalidPosition, InvalidQuery, TypeMismatch
+from ..exceptions import (
+    InvalidPosition,
+    InvalidQuery,
+    TypeMismatch,
+    UnsupportedError,
+    ValueOutOfRange,
+)
 from .computed import ordering_of_rows
 from .pairs import fields_of, pairs_of
 from .position import Position
@@ -80,8 +86,11 @@ async def _read(spec: QuerySpec, position: Position | None, backward: bool) -> P
     refuse(spec, "page", "has whole rows, and begins at a row", _PAGED)
     check_lock(spec)
     table, limit = spec.table, spec.limit
+    if limit == 0:
+        raise ValueOutOfRange("a page has at least one row, where the next one begins: `limit(1)`")
     terms = _by_key(table, ordering_of_rows(spec).terms)
     _check_windows(spec, terms)
+    _check_comparable(terms)
     names = {id(value): name for name, value in spec.outputs or ()}
     order = ",".join([_name_of(it, names) for it in terms])
     if backward:
@@ -130,6 +139,19 @@ def _check_windows(spec: QuerySpec, terms: tuple[Order, ...]) -> None:
             f"of {quoted(asked)}, or use `ferro.subquery` of a common table, `query.cte()`; "
             "`limit` and `offset` go with it"
         )
+
+
+def _check_comparable(terms: tuple[Order, ...]) -> None:
+    """Refuse values by whose order conditions cannot compare: the next page would be an error."""
+    for it in terms:
+        column = it.value._column
+        is_enum = column is not None and column.enumeration is not None
+        if is_enum or it.value._many or it.value._kind == "json":
+            what = "an enum" if is_enum else "a list" if it.value._many else "a document"
+            raise UnsupportedError(
+                f"`{it.value._name}` is {what}, and a page cannot begin after one in this order: "
+                "order by other fields, or use `limit` and `offset`"
+            )
 
 
 def _by_key(table: Table, terms: tuple[Order, ...]) -> tuple[Order, ...]:
