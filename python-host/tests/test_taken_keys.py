@@ -117,3 +117,23 @@ async def test_a_row_that_another_one_makes_meanwhile_is_found() -> None:
     )
     assert sum(made for _, made in found) == 1
     assert len({contact.id for contact, _ in found}) == 1
+
+
+class Seat(ferro.Model, table="taken_seat", uniques=[("row", "number")]):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    row: int | None = None
+    number: int | None = None
+
+
+async def test_none_in_a_key_identifies_no_row() -> None:
+    key = "one row of `Seat` by the key `row`, `number`, and None for"
+    for ensure in (Seat.get_or_create, Seat.update_or_create):
+        for values, none in (
+            ({"row": None, "number": 3}, "`row`"),
+            ({"row": None, "number": None}, "`row`, `number`"),
+        ):
+            with pytest.raises(ferro.InvalidQuery, match=f"{key} {none} identifies no row"):
+                await ensure(**values)
+        with pytest.raises(ferro.InvalidQuery, match="by the key `id`, and None for `id`"):
+            await ensure(id=None)
+        assert (await ensure(row=1, number=3))[0].id == 1

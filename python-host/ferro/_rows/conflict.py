@@ -101,6 +101,13 @@ def given_fields(table: Table, rows: Iterable[Model]) -> list[str]:
 def key_among(table: Table, values: dict[str, Any], operation: str) -> tuple[str, ...]:
     """The key that makes an operation atomic: only one row can have these values."""
     key = table.unique_key({name for name, value in values.items() if value is not None})
+    if key is None and (nulls := table.unique_key(set(values))) is not None:
+        none = [name for name in nulls if values[name] is None]
+        raise InvalidQuery(
+            f"`{operation}` looks for one row of `{table.label}` by the key {quoted(nulls)}, and "
+            f"None for {quoted(none)} identifies no row: pass a value, or use "
+            "`where(…).first()` and `create`"
+        )
     if key is None:
         raise InvalidQuery(
             f"`{operation}` looks for one row: pass the values of a key of `{table.label}`, "
