@@ -299,6 +299,28 @@ def test_a_relation_in_place_of_a_field_is_answered_with_a_field(
         call()
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        lambda: (users.age > 1) == True,  # noqa: E712
+        lambda: (users.age > 1) != False,  # noqa: E712
+        lambda: (users.age > 1) == (users.age < 3),
+        lambda: True == ~users.active,  # noqa: E712, SIM300
+        lambda: ~users.name == "x",
+        lambda: ~users.name != "x",
+        lambda: users.name.is_null() == None,  # noqa: E711
+        lambda: User.where(lambda it: ~it.name == "x"),
+    ],
+)
+def test_conditions_are_not_compared(condition: Callable[[], Any]) -> None:
+    message = r"use `.is_true\(\)` or .* in parentheses, `~\(User.name == "
+    with pytest.raises(TypeError, match=message):
+        condition()
+    known = users.age > 1
+    assert known in [known]
+    assert known in {known}
+
+
 @pytest.mark.usefixtures("db")
 async def test_a_misspelt_name_of_a_new_row_is_told_with_all_else_that_is_wrong() -> None:
     with pytest.raises(pydantic.ValidationError) as caught:

@@ -57,6 +57,19 @@ class Expression:
         """Whether the condition does not hold; false if it is null, unlike `~`."""
         return Expression(("unary", "is-false", self._shape), self._values)
 
+    # To who checks types, all things can be compared, and `User.age > 1` may be a `bool`.
+    if not TYPE_CHECKING:
+
+        def __eq__(self, other: object) -> NoReturn:
+            raise TypeError(
+                "a condition is not compared: use `.is_true()` or `.is_false()`, and put what `~` "
+                'negates in parentheses, `~(User.name == "x")`'
+            )
+
+        __ne__ = __eq__
+        # Sets have conditions by what they are, not by what they say.
+        __hash__ = object.__hash__
+
     def __bool__(self) -> NoReturn:
         raise TypeError(
             "a condition has no truth value in Python: combine conditions with `&`, `|` and `~`, "
