@@ -14,9 +14,10 @@ from ferro import BackRef, ForeignKey, Relation
 from ferro._expressions.value import Value
 from ferro._other_orms import LOOKUPS, WORDS
 from ferro._queries.select import Select
-from models import Document, User
+from models import Document, Everything, User
 
 users: Any = User
+things: Any = Everything
 
 
 class Pond(ferro.Model, table="mistakes_pond"):
@@ -297,6 +298,30 @@ def test_a_relation_in_place_of_a_field_is_answered_with_a_field(
 ) -> None:
     with pytest.raises(ferro.InvalidQuery, match=f"is a relation, not a field: .*{instead}"):
         call()
+
+
+@pytest.mark.usefixtures("db")
+@pytest.mark.parametrize(
+    ("call", "field"),
+    [
+        (lambda: things.where(things.instant < ferro.now), "instant"),
+        (lambda: things.where(instant=ferro.now), "instant"),
+        (lambda: things.where(things.instant.in_([ferro.now])), "instant"),
+        (lambda: things.where(things.local.between(ferro.now, None)), "local"),
+        (lambda: things.where(things.instant - ferro.now > 1), "instant"),
+        (lambda: things.select(it=things.date.coalesce(ferro.now)), "date"),
+        (lambda: things.select().update(instant=ferro.now), "instant"),
+        (lambda: things.select().update(date=ferro.now), "date"),
+        (lambda: things.upsert(id=1, conflict="id", update={"time": ferro.now}), "time"),
+    ],
+)
+async def test_defaults_of_the_database_are_no_values(call: Callable[[], Any], field: str) -> None:
+    default = r"`Field\(db_default=ferro.now\)`: pass .* `datetime.now\(timezone.utc\)`"
+    with pytest.raises(ferro.TypeMismatch, match=f"`Everything.{field}` takes a value.*{default}"):
+        await call()
+    await things.create()
+    with pytest.raises(ferro.TypeMismatch, match=r"pass `uuid.uuid4\(\)`"):
+        await things.select().update(uuid=ferro.random_uuid)
 
 
 @pytest.mark.parametrize(

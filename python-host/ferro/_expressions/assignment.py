@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._abstract_query import AbstractQuery
+from .._tables.default import DatabaseDefault
 from ..exceptions import InvalidQuery
 from .document import JsonValue
 from .expression import Expression, Shape
@@ -38,6 +39,8 @@ def assigned(table: Table, name: str, value: Any) -> tuple[Shape, tuple[Any, ...
             f"`{table.label}.{name}` can only be set to a plain value, or to one computed from "
             f"the fields of its row, not to `{value!r}`"
         )
+    if isinstance(value, DatabaseDefault):
+        raise value.no_value(f"{table.label}.{name}")
     value = column.stored(table.validated(name, value))
     if value is None and column.filled and not column.nullable:
         what = "key" if column.generated else "field"

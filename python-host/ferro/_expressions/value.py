@@ -13,6 +13,7 @@ from .._abstract_query import AbstractQuery
 from .._argument import check
 from .._message import nearest
 from .._statements.shape import ITSELF
+from .._tables.default import DatabaseDefault
 from .._tables.structure import part_of
 from ..exceptions import InvalidQuery, TypeMismatch, UnknownField
 from .document import JsonValue, listed, untyped
@@ -488,6 +489,8 @@ class Value(Functions):
             raise TypeMismatch(
                 f"`{self._name}` can only be combined with a value or a field, not with a condition"
             )
+        if isinstance(value, DatabaseDefault):
+            raise value.no_value(self._name)
         if value is None:
             raise TypeMismatch(
                 f"`{self._name}` can only be combined with a value, not with None, which makes "
