@@ -324,6 +324,21 @@ async def test_defaults_of_the_database_are_no_values(call: Callable[[], Any], f
         await things.select().update(uuid=ferro.random_uuid)
 
 
+@pytest.mark.usefixtures("db")
+async def test_methods_of_rows_that_are_called_on_the_class_say_so() -> None:
+    pond = await Pond.create()
+    way = r"is a method of a row, not of a model: use a query, `User.where\(…\).delete\(\)`"
+    for call in (Pond.delete, lambda: Pond.delete(using="app")):  # type: ignore[call-arg]
+        with pytest.raises(ferro.InvalidQuery, match=way):
+            await call()  # type: ignore[call-arg]
+    for name in ("save", "refresh"):
+        with pytest.raises(ferro.InvalidQuery, match=f"`{name}` is a method of a row"):
+            await getattr(Pond, name)()
+    assert await Pond.all() == [pond]
+    await Pond.delete(pond)
+    assert await Pond.all() == []
+
+
 @pytest.mark.parametrize(
     "condition",
     [

@@ -35,6 +35,7 @@ from ..exceptions import InvalidQuery, SchemaError
 from .connected import Connected, select_from
 from .copy import constructed, know, known_of, with_copied_relations, with_relations, with_values
 from .definition import ModelMeta, check_names, share_names
+from .of_row import of_row
 
 
 class Model(pydantic.BaseModel, metaclass=ModelMeta):
@@ -314,6 +315,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         """
         return await Connected(cls, None).update_or_create(defaults, **equals)
 
+    @of_row
     async def save(self, *, using: Using = None) -> None:
         """Insert the row if it is new, otherwise update the fields that have changed.
 
@@ -327,6 +329,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         else:
             await update(table, self, using)
 
+    @of_row
     async def delete(self, *, using: Using = None) -> None:
         """Delete the row. The instance is then new, as if it had never been saved.
 
@@ -334,6 +337,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         """
         await delete(table_of(type(self)), self, using)
 
+    @of_row
     async def refresh(self, *, using: Using = None) -> None:
         """Read the row again, and discard unsaved changes.
 
