@@ -123,6 +123,8 @@ if _typing.TYPE_CHECKING:
     from ._plugins.tenant import Grant, TableGrant, Tenant
     from ._plugins.usage import CallUsage, Outcome
 
+    __version__: str
+
 __all__ = [
     "AuthenticationError",
     "BackRef",
@@ -255,6 +257,9 @@ _OF_TENANTS = {
 if not _typing.TYPE_CHECKING:
 
     def __getattr__(name: str) -> _typing.Any:
+        if name == "__version__":
+            # Seldom asked for, and to import this takes a while, too.
+            return _importlib.import_module("importlib.metadata").version(__name__)
         module = _OF_TENANTS.get(name)
         if module is None:
             raise AttributeError(f"module `{__name__}` has no attribute `{name}`")

@@ -10,6 +10,7 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import NoReturn, get_args
 
@@ -22,12 +23,25 @@ from .exceptions import ConfigurationError, FerroError
 
 _DIFFERS, _FAILED = 1, 2
 """Exit codes, like those of `diff`."""
+_PART = re.compile("-- applied: table `[^`]*`: (?!make it anew for )")
+"""A step of a table's rebuild on SQLite, except the first, which says why."""
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Report wrong arguments, and mask URLs."""
-        super().error(_masked(message))
+        hint = " (to apply nothing: --check, or --script FILE)" if "--dry-run" in message else ""
+        super().error(_masked(message) + hint)
+
+
+class _Version(argparse.Action):
+    """Looked up when it is asked for, and not for each command."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from . import __version__
+
+        print(__version__)
+        parser.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m ferro")
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show the version of Ferro and exit"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     command = commands.add_parser(
         "migrate",
@@ -98,8 +115,9 @@ def _migrate(given: argparse.Namespace) -> int:
         _say(f"`{given.reviewed}` does not match the steps that are needed now")
         return _DIFFERS
     if given.script in (None, "-"):
+        script = str(migration)
         try:
-            _show(str(migration))
+            _show(script if given.script is not None else _brief(script))
         except (OSError, UnicodeError) as error:
             if given.check or given.script is not None:
                 raise
@@ -161,6 +179,14 @@ async def _migrated(given: argparse.Namespace, reviewed: str | None) -> Migratio
     label = "python -m ferro"
     async with lifespan(_url(given.url), label):
         return await migrate_of(registry.models(), label, given.risk, is_dry, reviewed)
+
+
+def _brief(script: str) -> str:
+    """A script with one line for what took several statements: a rebuilt table, a changed enum."""
+    lines = script.splitlines(keepends=True)
+    applied = [*takewhile(lambda it: it.startswith("-- applied: "), lines)]
+    shown = [it for it, _ in groupby(it for it in applied if not _PART.match(it))]
+    return "".join([*shown, *lines[len(applied) :]])
 
 
 def _show(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -169,6 +170,49 @@ async def test_steps_that_nobody_has_reviewed_are_left(shell: Shell) -> None:
         assert shell.migrate("--script", "reviewed.sql")[0] == 0
         assert shell.migrate("--reviewed", "reviewed.sql", *risk)[::2] == (0, "")
     assert shell.migrate("--check", *risk)[0] == 0
+
+
+CHANGED = """
+import enum
+import ferro
+
+
+class Color(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Paint(ferro.Model, table="command_paint"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    color: Color = Color.RED
+    second: Color | None = ferro.Field(default=None, index=True)
+"""
+
+
+def test_what_takes_several_statements_is_one_line_of_what_was_done(shell: Shell) -> None:
+    shell.models(CHANGED)
+    assert shell.migrate()[0] == 0
+    shell.models(CHANGED.replace("BLUE", "PINK").replace("blue", "pink"))
+    code, script, _ = shell.migrate("--script", "-")
+    sqlite = shell.url.startswith("sqlite:")
+    step = "-- table `command_paint`: " if sqlite else "-- change the values of enum `color`\n"
+    assert (code, script.count(step) > 3) == (0, True)
+    done = "table `command_paint`: make it anew for checks"
+    done = done if sqlite else "change the values of enum `color`"
+    assert shell.migrate() == (0, f"-- applied: {done}\n", "")
+
+
+def test_the_version_is_that_of_the_package(shell: Shell) -> None:
+    version = importlib.metadata.version("ferro")
+    assert ferro.__version__ == version
+    assert shell.run("--version") == (0, f"{version}\n", "")
+
+
+def test_a_dry_run_is_called_otherwise(shell: Shell) -> None:
+    code, output, said = shell.migrate("--dry-run")
+    assert (code, output) == (2, "")
+    assert said.endswith("--dry-run (to apply nothing: --check, or --script FILE)\n")
+    assert shell.migrate("--check")[0] == 1
 
 
 def test_a_module_may_have_connected_already(shell: Shell) -> None:
