@@ -321,7 +321,9 @@ class Connected(Generic[M]):
         for row in rows:
             # An instance of a subclass is a row of another table.
             if type(row) is not model:
-                raise InvalidQuery(f"`{operation}` takes `{self._table.label}`, not `{row!r}`")
+                raise InvalidQuery(
+                    f"`{operation}` takes `{self._table.label}`, not `{type(row).__name__}`"
+                )
         return rows
 
 

@@ -54,11 +54,12 @@ class Relationship:
         """The key of a target row."""
         # An instance of a subclass is a row of another table.
         if type(row) is not self.target.model:
-            is_key = self.holds_key and not isinstance(row, pydantic.BaseModel)
-            given, way = f"`{row!r}`", "pass its key to"
+            is_row = isinstance(row, pydantic.BaseModel)
+            # The values of a row may be secrets.
+            given, way = f"`{type(row).__name__}`" if is_row else f"`{row!r}`", "pass its key to"
             if callable(row):
                 given, way = "a function", "compute its key for"
-            hint = f": {way} `{self.source_fields[0]}`" if is_key else ""
+            hint = f": {way} `{self.source_fields[0]}`" if self.holds_key and not is_row else ""
             raise InvalidQuery(f"`{self}` leads to `{self.target.label}`, not to {given}{hint}")
         key = tuple(getattr(row, name) for name in self.key_fields)
         if None in key:
