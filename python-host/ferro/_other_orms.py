@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 WORDS = {
     "aggregate": "values(name=lambda it: it.field.sum())",
     "alias": "values(name=…)",
@@ -49,6 +51,18 @@ LOOKUPS = {
     "startswith": ".startswith(…)",
 }
 """The suffixes of fields in Django's lookups."""
+
+
+def driver_in(url: str) -> str | None:
+    """The driver that a URL of SQLAlchemy names.
+
+    Example:
+        >>> driver_in("postgresql+asyncpg://host/app"), driver_in("sqlite+aiosqlite:///app.db")
+        ('asyncpg', 'aiosqlite')
+        >>> driver_in("postgresql://user:a+b:c@host/app")
+    """
+    found = re.match(r"(?:sqlite|postgres(?:ql)?)\+(\w{1,20}):", url)
+    return found and found[1]
 
 
 def lookup(name: str) -> str:

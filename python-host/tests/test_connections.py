@@ -740,3 +740,14 @@ async def test_all_are_disconnected_or_none(url: str) -> None:
     assert await ferro.health() == {"ok": False, "connections": {}}
     with pytest.raises(ferro.ConfigurationError, match="no default connection"):
         await ferro.fetch_one("select 1")
+
+
+@pytest.mark.parametrize("connect", [ferro.connect, lambda url: ferro.lifespan(url).__aenter__()])
+async def test_a_url_of_sqlalchemy_names_a_driver_that_is_left_out(connect: Any) -> None:
+    for url, message in (
+        ("postgresql+asyncpg://app:hunter2@host/app", r"leave out `\+asyncpg`$"),
+        ("postgres+psycopg2://app:hunter2@host/app", r"leave out `\+psycopg2`$"),
+        ("sqlite+aiosqlite:///app.db", r"leave out `\+aiosqlite`; the path .* `sqlite:app.db`$"),
+    ):
+        with pytest.raises(ferro.ConfigurationError, match=message):
+            await connect(url)

@@ -13,6 +13,7 @@ from typing import Any
 from .. import _native
 from .._argument import check
 from .._message import quoted
+from .._other_orms import driver_in
 from .._tables.registry import registry
 from ..exceptions import ConfigurationError, DeniedError, FerroError
 from .config import PoolConfig, SqliteConfig, check_config
@@ -276,6 +277,10 @@ async def connect(
         auto_migrate=(auto_migrate, bool),
         require_scope=(require_scope, bool),
     )
+    driver = driver_in(url)
+    if driver is not None:
+        path = "; the path of a file is `sqlite:app.db`" if url.startswith("sqlite") else ""
+        raise ConfigurationError(f"Ferro has its own drivers: leave out `+{driver}`{path}")
     pool, sqlite = pool or PoolConfig(), sqlite or SqliteConfig()
     check_config(pool)
     check_config(sqlite)
