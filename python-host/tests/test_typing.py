@@ -111,6 +111,7 @@ async def main() -> None:
     await Person.select().join(totals, lambda p, t: p.age == t.age).where(age=3).delete()
     await person.pets.where(id=1).add(pet)
     await adopt("Ada")
+    await pet.delete(usnig="service")
 """
 
 REVEALED = [
@@ -154,6 +155,7 @@ WRONG = [
     '"CommonTableSelect[Person]" has no attribute "delete"',
     '"Select[Pet]" has no attribute "add"',
     'Argument 1 to "adopt" has incompatible type "str"; expected "Person"',
+    'Unexpected keyword argument "usnig" for "delete" of "Model"; did you mean "using"?',
 ]
 
 
@@ -386,6 +388,7 @@ def test_pyright_infers_the_same_and_finds_the_same_mistakes(folder: Path) -> No
         "reportArgumentType",
         *["reportAttributeAccessIssue"] * 4,
         "reportArgumentType",
+        "reportCallIssue",
     ]
 
 
