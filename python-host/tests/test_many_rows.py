@@ -19,14 +19,6 @@ class Seat(ferro.Model, uniques=[("hall", "number")]):
     guest: str | None = None
 
 
-class Ledger(ferro.Model, table="many_ledger"):
-    """Rows of it leave different fields to the database."""
-
-    number: int | None = ferro.Field(default=None, primary_key=True)
-    text: str
-    state: str = ferro.Field(default=None, db_default="new")
-
-
 class Word(ferro.Model):
     """A generated key of another name, and a unique field."""
 
@@ -89,25 +81,6 @@ class TestBulkCreate:
         users[7].age = -1
         await users[7].save()
         assert (await User.get(users[7].id)).age == -1
-
-    @pytest.mark.parametrize("return_keys", [False, True])
-    async def test_generated_keys_follow_the_list_whatever_rows_leave_out(
-        self, db: str, return_keys: bool
-    ) -> None:
-        rows = [
-            Ledger(text=f"{it:02}", **{} if it % 3 else {"state": f"s{it}"}) for it in range(20)
-        ]
-        rows[4].number, rows[11].number, rows[12].number = 1, 3, 2
-        if db.startswith("postgres"):
-            await ferro.execute("select setval('many_ledger_number_seq', 10)")
-        assert await Ledger.bulk_create(rows, return_keys=return_keys) == 20
-        found = await Ledger.select().order_by("number")
-        assert [it.text for it in found[:3]] == ["04", "12", "11"]
-        texts = [it.text for it in found[3:]]
-        assert texts == sorted(texts)
-        assert [it.state for it in found[3:6]] == ["s0", "new", "new"]
-        if return_keys:
-            assert sorted(rows, key=lambda it: it.number or 0) == found
 
     async def test_rows_with_a_key_of_their_own_keep_it(self) -> None:
         mixed = [User(name="a"), User(id=70, name="b"), User(name="c")]

@@ -135,9 +135,8 @@ class Connected(Generic[M]):
     async def bulk_create(self, rows: Iterable[M], *, return_keys: bool = False) -> int:
         """Insert many new instances, all or none, and return their number.
 
-        Generated keys follow the order of the list. With `return_keys`, each instance gets the
-        values that the database generates, such as its key, which takes longer. Without it they
-        have no key: query the rows to save or delete them.
+        With `return_keys`, each instance gets the values that the database generates, such as its
+        key, which takes longer. Without it they have no key: query the rows to save or delete them.
         """
         check(InvalidQuery, return_keys=(return_keys, bool))
         new = self._checked("bulk_create", rows)

@@ -225,9 +225,8 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     async def bulk_create(cls, rows: Iterable[Self], *, return_keys: bool = False) -> int:
         """Insert many new instances, all or none, and return their number.
 
-        Generated keys follow the order of the list. With `return_keys`, each instance gets the
-        values that the database generates, such as its key, which takes longer. Without it they
-        have no key: query the rows to save or delete them.
+        With `return_keys`, each instance gets the values that the database generates, such as its
+        key, which takes longer. Without it they have no key: query the rows to save or delete them.
         """
         return await Connected(cls, None).bulk_create(rows, return_keys=return_keys)
 

@@ -152,20 +152,12 @@ def _known_after(
 
 def _by_left(table: Table, rows: list[M]) -> list[tuple[tuple[str, ...], list[M]]]:
     """Rows by what they leave to the database. Those that have a key go first: one that is
-    generated before could be theirs. Of those that get one, only neighbours are together, so that
-    the keys follow the list.
+    generated before could be theirs.
     """
-    with_key: dict[tuple[str, ...], list[M]] = {}
-    others: list[tuple[tuple[str, ...], list[M]]] = []
+    found: dict[tuple[str, ...], list[M]] = {}
     for row in rows:
-        left = fields_left(table, row)
-        if others and others[-1][0] == left:
-            others[-1][1].append(row)
-        elif generated_among(table, left) is None:
-            with_key.setdefault(left, []).append(row)
-        else:
-            others.append((left, [row]))
-    return [*with_key.items(), *others]
+        found.setdefault(fields_left(table, row), []).append(row)
+    return sorted(found.items(), key=lambda it: generated_among(table, it[0]) is not None)
 
 
 async def _insert_alike(
