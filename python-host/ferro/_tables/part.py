@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Collection, Mapping
 from decimal import Decimal
@@ -61,13 +62,15 @@ def check_computed(
     if part is None or part.annotation in (Any, object):
         return
     wanted, _ = without_none(part.annotation)
+    if own is not None and own == wanted and not null:
+        return
     found = _NAMES.get(kind)
-    types = _json_types(part.annotation)
+    types = _known_json_types(part.annotation)
     if found is None or types is None:
         return
     if wanted is Decimal:
         # Not each text is a decimal.
-        types.discard("string")
+        types = types - {"string"}
     shown = wanted.__name__ if isinstance(wanted, type) and not typing.get_args(wanted) else wanted
     if own != wanted and not types & _JSON_TYPES[kind]:
         hint = "set its type with `as_type`" if kind == "json" else "use `cast`, or a plain value"
@@ -114,6 +117,19 @@ def _part_at(where: str, annotation: Any, steps: tuple[str, ...]) -> _Part | Non
         kind, _ = without_none(part.annotation)
         part = _step(where, without_metadata(kind), step, part.config)
     return part
+
+
+def _known_json_types(annotation: Any) -> set[str] | None:
+    try:
+        return _cached_json_types(annotation)
+    except TypeError:
+        # It cannot be hashed.
+        return _json_types(annotation)
+
+
+@functools.lru_cache(maxsize=1_000)
+def _cached_json_types(annotation: Any) -> set[str] | None:
+    return _json_types(annotation)
 
 
 def _json_types(annotation: Any) -> set[str] | None:
