@@ -86,6 +86,37 @@ async fn columns_have_the_types_that_are_asked_for(db: Session) -> Result<(), Er
     Ok(())
 }
 
+#[derive(ferro::Enum, Debug, Clone, Copy, PartialEq)]
+enum Signal {
+    Stop,
+    Go,
+}
+
+#[derive(Model, Debug, Clone, PartialEq)]
+struct Crossing {
+    #[ferro(key)]
+    id: i64,
+    signal: Option<Signal>,
+    last: Signal,
+}
+
+async fn one_of_several_values_of_an_enum_is_one_too(db: Session) -> Result<(), Error> {
+    let rows =
+        [(1, Some(Signal::Go), Signal::Stop), (2, None, Signal::Stop), (3, None, Signal::Go)];
+    let rows = rows.map(|(id, signal, last)| Crossing { id, signal, last });
+    Crossing::bulk_create(&db, &rows).await?;
+    let signal = || Crossing::signal().coalesce(Crossing::last());
+    let ordered = Crossing::query().order_by(signal().asc()).order_by(Crossing::id().asc());
+    let found = ordered.select(signal()).all(&db).await?;
+    assert_eq!(found, [Signal::Stop, Signal::Go, Signal::Go], "in the order of the declaration");
+
+    let stopped = Crossing::signal().null_if(Signal::Go).coalesce(Signal::Stop);
+    Crossing::query().update(&db, [Crossing::signal().set(stopped)]).await?;
+    let stopped = Crossing::query().filter(Crossing::signal().eq(Signal::Stop));
+    assert_eq!(stopped.count(&db).await?, 3);
+    Ok(())
+}
+
 static TOKENS: AtomicI64 = AtomicI64::new(100);
 
 fn next_token() -> i64 {

@@ -239,7 +239,9 @@ fn split(kind: &str) -> (&str, Size) {
 
 #[cfg(test)]
 mod tests {
-    use super::{cast, keeps, widens};
+    use ferro_wit::types::Dialect;
+
+    use super::{can_refer, cast, keeps, widens};
 
     #[test]
     fn a_type_widens_if_no_value_is_lost() {
