@@ -2,15 +2,12 @@
 //!
 //! A future of Rust runs where it is awaited: on the event loop's thread, with the interpreter
 //! released. What needs no wait is done at once, without a turn of the loop. What has to wait is
-//! polled again when it was woken: mostly by the loop itself, which drives the runtime's sockets
-//! (see `reactor`), or by another thread, which puts a token into the loop's mailbox and a byte into
-//! a socket that the loop watches. No other thread ever asks for the interpreter.
+//! polled again when it was woken (see `work`): mostly by the loop itself, which watches the sockets
+//! of connections (see `reactor`). Results of other threads reach the loop by its mailbox. No other
+//! thread asks for the interpreter to deliver them.
 
 use std::future::Future;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Wake, Waker};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Instant;
 
 use ferro_wit::types::{Error, ErrorKind};
@@ -18,12 +15,22 @@ use parking_lot::Mutex;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
+use tokio::runtime::Runtime;
 
 use crate::errors::{exception, from_exception, raise};
 use crate::log;
-use crate::mailbox::{Mailbox, Token};
-use crate::reactor::runtime;
+use crate::mailbox::Mailbox;
 use crate::turns::Turns;
+use crate::work::Running;
+
+/// Runs tasks and timers. Made by the first use, so that a process may fork before.
+pub(crate) fn runtime() -> &'static Runtime {
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.enable_all().thread_name("ferro").build().expect("no threads to run queries on")
+    });
+    &RUNTIME
+}
 
 /// Run a future; what is returned is awaited once, by a task of the running loop. Letting go of it,
 /// as a task does that is cancelled, drops the Rust future where it stands.
@@ -65,99 +72,16 @@ pub(crate) fn start<'py>(
     raise(py, check_process())?;
     log::listen(py)?;
     let mailbox = Mailbox::of_running_loop(py)?;
-    let mut running = Running::new(mailbox, turns.clone().run(work));
+    let running = Running::new(mailbox, turns.clone().run(work));
     let began = Instant::now();
     let state = match running.poll(py) {
         true => {
-            let yields = running.bell.mailbox.has_kept_the_loop(began.elapsed());
+            let yields = running.mailbox().has_kept_the_loop(began.elapsed());
             State::Done { outcome, yields }
         }
         false => State::Running { outcome, running },
     };
     Pending(state).into_bound_py_any(py)
-}
-
-/// Tells an event loop that some work can go on.
-struct Bell {
-    mailbox: Arc<Mailbox>,
-    token: Token,
-    /// How often it has rung.
-    rings: AtomicU64,
-    /// The loop waits for it to ring. While it does not, rings are only counted.
-    is_awaited: AtomicBool,
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.rings.fetch_add(1, Ordering::SeqCst);
-        if self.is_awaited.swap(false, Ordering::SeqCst) {
-            self.mailbox.post(self.token);
-        }
-    }
-}
-
-/// A future that is not done.
-struct Running {
-    /// Only whoever has all of this has it: the lock is for the compiler.
-    work: Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    bell: Arc<Bell>,
-    waker: Waker,
-}
-
-impl Running {
-    fn new(mailbox: Arc<Mailbox>, work: impl Future<Output = ()> + Send + 'static) -> Self {
-        let token = mailbox.token();
-        let (rings, is_awaited) = (AtomicU64::new(0), AtomicBool::new(false));
-        let bell = Arc::new(Bell { mailbox, token, rings, is_awaited });
-        Self { work: Mutex::new(Box::pin(work)), waker: Waker::from(bell.clone()), bell }
-    }
-
-    /// Goes on with the work; whether it is done.
-    fn poll(&mut self, py: Python<'_>) -> bool {
-        let _inside = runtime().enter();
-        let (work, waker) = (self.work.get_mut(), &self.waker);
-        py.detach(|| work.as_mut().poll(&mut Context::from_waker(waker)).is_ready())
-    }
-
-    fn rings(&self) -> u64 {
-        self.bell.rings.load(Ordering::SeqCst)
-    }
-
-    /// What the loop waits for until the bell rings; none, if it has rung more than `rings` times.
-    fn wait(&self, py: Python<'_>, rings: u64) -> PyResult<Option<Py<PyAny>>> {
-        if self.rings() != rings {
-            return Ok(None);
-        }
-        let Bell { mailbox, token, is_awaited, .. } = &*self.bell;
-        let future = mailbox.expect(py, *token)?;
-        is_awaited.store(true, Ordering::SeqCst);
-        if self.rings() == rings {
-            return Ok(Some(future));
-        }
-        is_awaited.store(false, Ordering::SeqCst);
-        mailbox.forget(*token);
-        Ok(None)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.bell.mailbox.forget(self.bell.token);
-        let work = std::mem::replace(self.work.get_mut(), Box::pin(async {}));
-        match check_process() {
-            Ok(()) => {
-                // What it holds may need the runtime to go.
-                let _inside = runtime().enter();
-                drop(work);
-            }
-            // Its sockets and files are the parent's.
-            Err(_) => std::mem::forget(work),
-        }
-    }
 }
 
 /// Where a task leaves what it has found.
@@ -255,17 +179,17 @@ impl Pending {
             }
             State::Running { outcome, running } => loop {
                 let began = Instant::now();
-                let rings = running.rings();
+                let wakes = running.wakes();
                 let is_done = running.poll(py);
                 log::deliver(py)?;
                 let value = outcome.take(py)?;
                 if is_done || value.is_some() {
                     break value;
                 }
-                if let Some(future) = running.wait(py, rings)? {
+                if let Some(future) = running.wait(py, wakes)? {
                     return Ok(future);
                 }
-                if running.bell.mailbox.has_kept_the_loop(began.elapsed()) {
+                if running.mailbox().has_kept_the_loop(began.elapsed()) {
                     return Ok(py.None());
                 }
             },

@@ -33,6 +33,7 @@ mod turns;
 mod uuids;
 mod values;
 mod wire;
+mod work;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -32,9 +32,7 @@ pub(crate) struct Mailbox {
     expected: Mutex<Expected>,
     /// How long its tasks have kept it since they had to wait last.
     kept: Mutex<Duration>,
-    /// The loop drives the runtime when it has nothing else to do.
-    drives: bool,
-    /// It does so now, and looks here next.
+    /// The loop takes a turn of the reactor now, and looks here next.
     is_driving: AtomicBool,
     /// A byte in here wakes the loop.
     bell: UnixStream,
@@ -77,8 +75,8 @@ impl Mailbox {
         let former = self.expected.lock().futures.insert(token, future.clone_ref(py));
         drop(former);
         *self.kept.lock() = Duration::ZERO;
-        if self.drives {
-            reactor().claim();
+        if let Some(reactor) = reactor() {
+            reactor.claim();
         }
         Ok(future)
     }
@@ -107,22 +105,36 @@ impl Mailbox {
         arrived.push(token);
         let first = arrived.len() == 1;
         drop(arrived);
-        if first && !self.is_driving.load(Ordering::SeqCst) {
+        if first && !self.is_driving() {
             // A socket that is full has woken the loop; a closed one belongs to a loop that is gone.
             let _ = (&self.bell).write(&[1]);
         }
     }
 
+    pub(crate) fn is_driving(&self) -> bool {
+        self.is_driving.load(Ordering::SeqCst)
+    }
+
     /// Hands out what has come.
     fn deliver(&self, py: Python<'_>) -> PyResult<()> {
-        let arrived = std::mem::take(&mut *self.arrived.lock());
-        for token in arrived {
-            let future = self.expected.lock().futures.remove(&token);
-            let Some(future) = future else { continue };
-            let future = future.bind(py);
-            if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-                future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+        let mut arrived = std::mem::take(&mut *self.arrived.lock()).into_iter();
+        while let Some(token) = arrived.next() {
+            if let Err(raised) = self.resume(py, token) {
+                // It may be an interrupt. The others are told all the same.
+                arrived.for_each(|it| self.post(it));
+                return Err(raised);
             }
+        }
+        Ok(())
+    }
+
+    /// Ends the wait for a token.
+    fn resume(&self, py: Python<'_>, token: Token) -> PyResult<()> {
+        let future = self.expected.lock().futures.remove(&token);
+        let Some(future) = future else { return Ok(()) };
+        let future = future.bind(py);
+        if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+            future.call_method1(intern!(py, "set_result"), (py.None(),))?;
         }
         Ok(())
     }
@@ -157,12 +169,10 @@ impl Mailbox {
         let (bell, ear) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
         ear.set_nonblocking(true)?;
-        let epoll = reactor().watched();
         let mailbox = Arc::new(Self {
             arrived: Mutex::default(),
             expected: Mutex::default(),
             kept: Mutex::default(),
-            drives: epoll.is_some(),
             is_driving: AtomicBool::new(false),
             bell,
             ear,
@@ -174,8 +184,8 @@ impl Mailbox {
             Ok(())
         };
         watch(mailbox.ear.as_raw_fd(), intern!(py, "listen"))?;
-        if let Some(epoll) = epoll {
-            watch(epoll, intern!(py, "drive"))?;
+        if let Some(reactor) = reactor() {
+            watch(reactor.epoll(), intern!(py, "drive"))?;
         }
         loops.set_item(running, listener)?;
         Ok(mailbox)
@@ -200,14 +210,12 @@ impl Listener {
         self.0.deliver(py)
     }
 
-    /// The runtime has something to do.
+    /// A socket of a connection is ready.
     fn drive(&self, py: Python<'_>) -> PyResult<()> {
-        if check_process().is_err() {
-            return Ok(());
-        }
+        let Some(reactor) = reactor().filter(|_| check_process().is_ok()) else { return Ok(()) };
         // What comes meanwhile need not ring: the mail is looked at after the turn.
         self.0.is_driving.store(true, Ordering::SeqCst);
-        py.detach(|| reactor().turn());
+        py.detach(|| reactor.turn());
         self.0.is_driving.store(false, Ordering::SeqCst);
         self.0.deliver(py)
     }

@@ -1,10 +1,10 @@
-//! The runtime of tokio, and which thread drives it.
+//! What watches the sockets of PostgreSQL connections.
 //!
-//! Some thread has to wait for the sockets and timers of a runtime. If it were always one of our own,
-//! each answer of a database would wake that one, and it the event loop's: two wakes take longer
-//! than many statements. So an event loop that waits drives the runtime itself. It watches the epoll
-//! of the runtime like one of its own sockets, and takes a turn when something is ready. While no
-//! loop does, because none runs or it is busy, a thread stands in for it.
+//! If that were a thread of tokio, each answer of the server would wake it, and it the event loop's
+//! thread: two wakes take longer than many statements. So the sockets have a runtime of their own,
+//! without a thread, that the event loops drive: each watches the epoll of that runtime like a
+//! socket of its own, and takes a turn when something is ready. While no loop takes turns, because
+//! none runs or all are busy, a thread stands in for them.
 
 use std::fs;
 use std::os::fd::{AsRawFd as _, RawFd};
@@ -12,97 +12,106 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::net::UnixStream;
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
-/// The thread stands in when no event loop has done anything for that long.
+use crate::work::take_over;
+
+/// The thread stands in when no event loop has taken a turn for that long.
 const PATIENCE: Duration = Duration::from_millis(10);
 
-/// The runtime, and what its drivers agree by.
+/// The runtime of the sockets, and what its drivers agree by. Tasks and timers of pools run in the
+/// other one: a turn may leave tasks behind, and knows nothing of time.
 pub(crate) struct Reactor {
     runtime: Runtime,
-    /// Readable while the runtime has something to do. None: the system does not tell which it is.
-    epoll: Option<RawFd>,
+    /// Readable while a socket is ready that nobody has looked at.
+    epoll: RawFd,
     /// Held by the thread that drives.
     driving: Mutex<()>,
-    /// How often event loops have driven, or said that they will.
+    /// How many turns event loops have taken.
     turns: AtomicU64,
     /// The thread stands in, until `claimed`.
     stands_in: AtomicBool,
     claimed: Notify,
 }
 
+/// None where the system does not tell which epoll a runtime has: then tokio watches the sockets.
 /// Made by the first use, so that a process may fork before.
-pub(crate) fn reactor() -> &'static Reactor {
-    static REACTOR: LazyLock<Reactor> = LazyLock::new(|| {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        builder.enable_all().thread_name("ferro");
-        let runtime = builder.build().expect("no descriptors to run queries with");
-        let thread = thread::Builder::new().name("ferro".into());
-        thread.spawn(|| reactor().stand_in()).expect("no thread to run queries on");
-        Reactor {
-            epoll: epoll_of(&runtime),
+pub(crate) fn reactor() -> Option<&'static Reactor> {
+    static REACTOR: LazyLock<Option<Reactor>> = LazyLock::new(|| {
+        let runtime = Builder::new_current_thread().enable_all().thread_name("ferro").build();
+        let runtime = runtime.expect("no descriptors to watch sockets with");
+        let epoll = epoll_of(&runtime)?;
+        ferro_driver::watch_sockets(runtime.handle().clone());
+        let thread = thread::Builder::new().name("ferro sockets".into());
+        thread.spawn(stand_in).expect("no thread to watch sockets with");
+        Some(Reactor {
             runtime,
+            epoll,
             driving: Mutex::new(()),
             turns: AtomicU64::new(0),
             stands_in: AtomicBool::new(false),
             claimed: Notify::new(),
-        }
+        })
     });
-    &REACTOR
-}
-
-/// What runs everything that is awaited.
-pub(crate) fn runtime() -> &'static Runtime {
-    &reactor().runtime
+    REACTOR.as_ref()
 }
 
 impl Reactor {
-    /// What an event loop on this thread has to watch to drive the runtime. None where it cannot:
-    /// a thread of another runtime must not block on ours.
-    pub(crate) fn watched(&self) -> Option<RawFd> {
-        self.epoll.filter(|_| Handle::try_current().is_err())
+    pub(crate) fn epoll(&self) -> RawFd {
+        self.epoll
     }
 
-    /// An event loop is about to wait: it drives from here on.
+    /// An event loop is about to wait, and takes turns from here on.
     pub(crate) fn claim(&self) {
-        self.turns.fetch_add(1, Ordering::SeqCst);
         if self.stands_in.load(Ordering::SeqCst) {
             self.claimed.notify_one();
         }
     }
 
-    /// Does what is ready, without waiting for anything.
+    /// Looks which sockets are ready, without waiting, and wakes those who wait for them.
     pub(crate) fn turn(&self) {
-        self.turns.fetch_add(1, Ordering::SeqCst);
+        // A thread of another runtime must not block on this one: the thread stands in.
+        if Handle::try_current().is_ok() {
+            return;
+        }
         let Some(_driving) = self.driving.try_lock() else { return };
-        self.runtime.block_on(async {
-            // Each pass runs the tasks that can run, then looks for what is ready. The second one is
-            // for the tasks that waited for what the first one has found.
-            yield_now().await;
-            yield_now().await;
-        });
+        self.turns.fetch_add(1, Ordering::SeqCst);
+        self.runtime.block_on(yield_now());
     }
 
-    /// Drives while no event loop does.
     fn stand_in(&self) {
-        let mut before = None;
+        let mut before = 0;
         loop {
-            let turns = Some(self.turns.load(Ordering::SeqCst));
-            if turns == before {
-                let _driving = self.driving.lock();
-                self.stands_in.store(true, Ordering::SeqCst);
-                self.runtime.block_on(self.claimed.notified());
-                self.stands_in.store(false, Ordering::SeqCst);
-            }
-            before = turns;
             thread::sleep(PATIENCE);
+            if let Some(before) = Instant::now().checked_sub(PATIENCE) {
+                take_over(before);
+            }
+            let turns = self.turns.load(Ordering::SeqCst);
+            if turns != before {
+                before = turns;
+                continue;
+            }
+            let _driving = self.driving.lock();
+            self.stands_in.store(true, Ordering::SeqCst);
+            self.runtime.block_on(async {
+                // At least one look: loops may claim to take turns, and be busy.
+                yield_now().await;
+                self.claimed.notified().await;
+            });
+            self.stands_in.store(false, Ordering::SeqCst);
         }
+    }
+}
+
+fn stand_in() {
+    if let Some(reactor) = reactor() {
+        reactor.stand_in();
     }
 }
 

@@ -10,11 +10,10 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 use tokio::sync::Mutex;
 use tokio::task::yield_now;
 
-use crate::bridge::{Outcome, spawn_in};
+use crate::bridge::{Outcome, runtime, spawn_in};
 use crate::columns::{Objects, read_batch};
 use crate::errors::exception;
 use crate::loader::Loader;
-use crate::reactor::runtime;
 use crate::turns::Turns;
 
 /// Rows per batch: large enough that the cost of a request is negligible, and small enough that the

@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 
 use tokio::sync::RwLock;
 
-use crate::reactor::runtime;
+use crate::bridge::runtime;
 
 /// The operations of one transaction. Closing it, or one of its streams, waits until the running
 /// ones have ended, and later ones wait for that. Outside a transaction, each operation has its own
