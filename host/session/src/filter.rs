@@ -278,7 +278,7 @@ mod tests {
         ];
         for fault in faults {
             let fault = fault.unwrap_err();
-            assert!(fault.contains("column `c`") && fault.contains("can have"), "{fault}");
+            assert!(fault.contains("column `c`") && fault.contains("does not fit"), "{fault}");
         }
     }
 
