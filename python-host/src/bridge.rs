@@ -1,13 +1,16 @@
 //! Between asyncio and tokio: what Python awaits, and waits that release the interpreter.
 //!
-//! A future of Rust runs where it is awaited: on the event loop's thread, with the interpreter
-//! released. What needs no wait is done at once, without a turn of the loop. What has to wait is
-//! polled again when it was woken (see `work`): mostly by the loop itself, which watches the sockets
-//! of connections (see `reactor`). Results of other threads reach the loop by its mailbox. No other
-//! thread asks for the interpreter to deliver them.
+//! Work begins where it is asked for, on the event loop's thread: what needs no wait is done there
+//! and then, without a task, a thread or a turn of the loop. What has to wait goes on in a task of
+//! tokio. Its results go back without any thread of tokio ever asking for the interpreter: a token is
+//! put into the loop's mailbox, and a byte into a socket that the loop watches wakes it. All results
+//! that have come meanwhile are handed out in one go.
 
 use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
+use std::task::{Context, Waker};
 use std::time::Instant;
 
 use ferro_wit::types::{Error, ErrorKind};
@@ -16,14 +19,14 @@ use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
+use tokio::task::AbortHandle;
 
 use crate::errors::{exception, from_exception, raise};
 use crate::log;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Mailbox, Token};
 use crate::turns::Turns;
-use crate::work::Running;
 
-/// Runs tasks and timers. Made by the first use, so that a process may fork before.
+/// What runs everything that is awaited. Made by the first use, so that a process may fork before.
 pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -59,29 +62,74 @@ where
         let result = future.await;
         *filled.0.lock() = Some(result);
     };
-    start(py, turns, slot, work)
+    start(py, turns, slot, Arc::default(), work)
 }
 
-/// Run a future that leaves its results in `outcome`.
+/// Run a future that leaves its results in `outcome`, and rings the bell whenever there are some.
 pub(crate) fn start<'py>(
     py: Python<'py>,
     turns: &Turns,
     outcome: Arc<dyn Outcome>,
+    bell: Arc<Bell>,
     work: impl Future<Output = ()> + Send + 'static,
 ) -> PyResult<Bound<'py, PyAny>> {
     raise(py, check_process())?;
     log::listen(py)?;
     let mailbox = Mailbox::of_running_loop(py)?;
-    let running = Running::new(mailbox, turns.clone().run(work));
+    let (turn, end) = (turns.clone(), End(bell.clone()));
+    let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+        let _end = end;
+        turn.run(work).await;
+    });
     let began = Instant::now();
-    let state = match running.poll(py) {
-        true => {
-            let yields = running.mailbox().has_kept_the_loop(began.elapsed());
-            State::Done { outcome, yields }
+    let inside = runtime().enter();
+    let is_done = py.detach(|| {
+        // Whoever it waits for may wake nobody: the task polls it again. A task that begins only when
+        // it is woken wakes fewer threads, and answers later: an idle processor takes long to wake.
+        work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    });
+    drop(inside);
+    let state = match is_done {
+        true => State::Done { yields: mailbox.has_kept_the_loop(began.elapsed()) },
+        false => {
+            let token = mailbox.token();
+            // Only the task rings from here on, and there is none yet.
+            let _ = bell.listener.set((mailbox.clone(), token));
+            let task = runtime().spawn(work).abort_handle();
+            State::Running { mailbox, token, bell, task, turns: turns.clone() }
         }
-        false => State::Running { outcome, running },
     };
-    Pending(state).into_bound_py_any(py)
+    Pending { outcome, state }.into_bound_py_any(py)
+}
+
+/// Tells an event loop that there are results. Before anybody listens, nobody has to be told.
+#[derive(Default)]
+pub(crate) struct Bell {
+    listener: OnceLock<(Arc<Mailbox>, Token)>,
+    /// How often it has rung.
+    rings: AtomicU64,
+    /// Nothing more comes.
+    ended: AtomicBool,
+}
+
+impl Bell {
+    /// There are new results.
+    pub(crate) fn ring(&self) {
+        self.rings.fetch_add(1, Ordering::SeqCst);
+        if let Some((mailbox, token)) = self.listener.get() {
+            mailbox.post(*token);
+        }
+    }
+}
+
+/// Rings when its task ends, in whatever way.
+struct End(Arc<Bell>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.ended.store(true, Ordering::SeqCst);
+        self.0.ring();
+    }
 }
 
 /// Where a task leaves what it has found.
@@ -109,20 +157,21 @@ where
 
 /// What Python awaits.
 #[pyclass(module = "ferro._native")]
-struct Pending(State);
+struct Pending {
+    outcome: Arc<dyn Outcome>,
+    state: State,
+}
 
 enum State {
     /// All results are there. One who has kept the loop to himself for long lets others have it.
-    Done {
-        outcome: Arc<dyn Outcome>,
-        yields: bool,
-    },
+    Done { yields: bool },
     Running {
-        outcome: Arc<dyn Outcome>,
-        running: Running,
+        mailbox: Arc<Mailbox>,
+        token: Token,
+        bell: Arc<Bell>,
+        task: AbortHandle,
+        turns: Turns,
     },
-    /// It has returned its result, has raised something, or was cancelled.
-    Ended,
 }
 
 #[pymethods]
@@ -136,18 +185,48 @@ impl Pending {
         slf
     }
 
-    /// What has to be waited for, as often as it has to; in the end, the result.
+    /// What the task waits for, as often as it has to; in the end, the result.
     fn __next__(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let step = self.step(py);
-        if step.is_err() {
-            // It ends with whatever it raises. The traceback may keep it alive for long.
-            self.0 = State::Ended;
+        log::deliver(py)?;
+        match &mut self.state {
+            State::Done { yields } => {
+                if std::mem::take(yields) {
+                    return Ok(py.None());
+                }
+            }
+            State::Running { mailbox, token, bell, .. } => loop {
+                let rings = bell.rings.load(Ordering::SeqCst);
+                let ended = bell.ended.load(Ordering::SeqCst);
+                if let Some(value) = self.outcome.take(py)? {
+                    self.state = State::Done { yields: false };
+                    return Err(PyStopIteration::new_err((value,)));
+                }
+                if ended {
+                    break;
+                }
+                let future = mailbox.expect(py, *token)?;
+                // What came in between has rung for nobody.
+                if bell.rings.load(Ordering::SeqCst) == rings {
+                    return Ok(future);
+                }
+                mailbox.forget(*token);
+            },
         }
-        step
+        match self.outcome.take(py)? {
+            Some(value) => Err(PyStopIteration::new_err((value,))),
+            None => {
+                let error = Error::new(
+                    ErrorKind::Internal,
+                    "the operation ended without a result, or was \
+                                                     awaited twice",
+                );
+                Err(exception(py, &error))
+            }
+        }
     }
 
-    /// What a coroutine does with an exception that is thrown into it, such as a cancellation: it
-    /// ends.
+    /// What a coroutine does with an exception that is thrown into it, of a task that is cancelled for
+    /// one: the traceback may keep this alive for long.
     #[pyo3(signature = (kind, value = None, _traceback = None))]
     fn throw(
         &mut self,
@@ -155,55 +234,34 @@ impl Pending {
         value: Option<Bound<'_, PyAny>>,
         _traceback: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        self.0 = State::Ended;
+        self.cancel();
         Err(PyErr::from_value(value.unwrap_or(kind)))
     }
 
     /// What a coroutine does that is closed.
     fn close(&mut self) {
-        self.0 = State::Ended;
+        self.cancel();
     }
 }
 
 impl Pending {
-    fn step(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        raise(py, check_process())?;
-        let value = match &mut self.0 {
-            State::Ended => None,
-            State::Done { outcome, yields } => {
-                log::deliver(py)?;
-                if std::mem::take(yields) {
-                    return Ok(py.None());
-                }
-                outcome.take(py)?
-            }
-            State::Running { outcome, running } => loop {
-                let began = Instant::now();
-                let wakes = running.wakes();
-                let is_done = running.poll(py);
-                log::deliver(py)?;
-                let value = outcome.take(py)?;
-                if is_done || value.is_some() {
-                    break value;
-                }
-                if let Some(future) = running.wait(py, wakes)? {
-                    return Ok(future);
-                }
-                if running.mailbox().has_kept_the_loop(began.elapsed()) {
-                    return Ok(py.None());
-                }
-            },
-        };
-        match value {
-            Some(value) => Err(PyStopIteration::new_err((value,))),
-            None => {
-                let error = Error::new(
-                    ErrorKind::Internal,
-                    "the operation ended without a result, or was awaited twice",
-                );
-                Err(exception(py, &error))
-            }
+    /// Lets go of what runs.
+    fn cancel(&mut self) {
+        let ended = State::Done { yields: false };
+        if let State::Running { mailbox, token, task, turns, .. } =
+            std::mem::replace(&mut self.state, ended)
+        {
+            mailbox.forget(token);
+            task.abort();
+            turns.cancelled();
         }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        // Nobody awaits it any more, or nobody ever did.
+        self.cancel();
     }
 }
 

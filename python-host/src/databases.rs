@@ -1,22 +1,28 @@
 //! Connections by label.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferro_driver::{ConnectOptions, PoolOptions, SqliteOptions};
 use ferro_wit::plan::{MigrationStep, Risk};
 use ferro_wit::types::{Error, ErrorKind};
+use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::bridge::spawn;
+use crate::bridge::{spawn, spawn_in};
 use crate::errors::raise;
 use crate::models::Models;
+use crate::turns::Turns;
 
 /// All connections of this process's Python code, and the shared state of each tenant's calls.
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct Databases {
     pub(crate) databases: ferro_driver::Databases,
     pub(crate) tenants: ferro_session::Tenants,
+    /// Labels that are being opened, or whose cancelled opening may not have ended yet.
+    openings: Arc<Mutex<HashMap<String, Turns>>>,
 }
 
 /// The fields of `ferro.PoolConfig`; None keeps the driver's default.
@@ -49,7 +55,7 @@ impl Databases {
     fn new(threads: u32) -> Self {
         // A plugin keeps its thread, so the permits of guests already limit what turns would.
         let tenants = ferro_session::Tenants::new(usize::MAX, threads);
-        Self { databases: ferro_driver::Databases::new(), tenants }
+        Self { databases: ferro_driver::Databases::new(), tenants, openings: Arc::default() }
     }
 
     /// Opens a pool under a label. Resolves to None.
@@ -62,8 +68,21 @@ impl Databases {
         sqlite: SqliteArguments,
     ) -> PyResult<Bound<'py, PyAny>> {
         let options = raise(py, options(&pool, &sqlite))?;
-        let databases = self.databases.clone();
-        spawn(py, async move { databases.connect(&label, &url, &options).await.map(drop) })
+        let (databases, openings) = (self.databases.clone(), self.openings.clone());
+        let turns = Turns::default().inside();
+        openings.lock().insert(label.clone(), turns.clone());
+        spawn_in(py, &turns, async move {
+            let opened = databases.connect(&label, &url, &options).await;
+            openings.lock().remove(&label);
+            opened.map(drop)
+        })
+    }
+
+    /// Waits until a cancelled opening has ended: only then is it known whether there is a pool.
+    /// Resolves to None.
+    fn settle<'py>(&self, py: Python<'py>, label: &str) -> PyResult<Bound<'py, PyAny>> {
+        let turns = self.openings.lock().remove(label).unwrap_or_default();
+        spawn_in(py, &turns, async { Ok(()) })
     }
 
     /// Waits for running operations, then closes the pool. Resolves to None.

@@ -23,7 +23,6 @@ mod mailbox;
 mod models;
 mod position;
 mod query;
-mod reactor;
 mod results;
 mod rows;
 mod session;
@@ -33,7 +32,6 @@ mod turns;
 mod uuids;
 mod values;
 mod wire;
-mod work;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {

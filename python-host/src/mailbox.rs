@@ -3,20 +3,16 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyString, PyWeakrefReference};
-
-use crate::bridge::check_process;
-use crate::reactor::reactor;
+use pyo3::types::PyWeakrefReference;
 
 /// Whoever gets all results at once lets other tasks of the loop run after so long.
 const LONGEST_TURN: Duration = Duration::from_millis(1);
@@ -32,8 +28,6 @@ pub(crate) struct Mailbox {
     expected: Mutex<Expected>,
     /// How long its tasks have kept it since they had to wait last.
     kept: Mutex<Duration>,
-    /// The loop takes a turn of the reactor now, and looks here next.
-    is_driving: AtomicBool,
     /// A byte in here wakes the loop.
     bell: UnixStream,
     /// Where the loop listens.
@@ -75,9 +69,6 @@ impl Mailbox {
         let former = self.expected.lock().futures.insert(token, future.clone_ref(py));
         drop(former);
         *self.kept.lock() = Duration::ZERO;
-        if let Some(reactor) = reactor() {
-            reactor.claim();
-        }
         Ok(future)
     }
 
@@ -105,38 +96,10 @@ impl Mailbox {
         arrived.push(token);
         let first = arrived.len() == 1;
         drop(arrived);
-        if first && !self.is_driving() {
+        if first {
             // A socket that is full has woken the loop; a closed one belongs to a loop that is gone.
             let _ = (&self.bell).write(&[1]);
         }
-    }
-
-    pub(crate) fn is_driving(&self) -> bool {
-        self.is_driving.load(Ordering::SeqCst)
-    }
-
-    /// Hands out what has come.
-    fn deliver(&self, py: Python<'_>) -> PyResult<()> {
-        let mut arrived = std::mem::take(&mut *self.arrived.lock()).into_iter();
-        while let Some(token) = arrived.next() {
-            if let Err(raised) = self.resume(py, token) {
-                // It may be an interrupt. The others are told all the same.
-                arrived.for_each(|it| self.post(it));
-                return Err(raised);
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends the wait for a token.
-    fn resume(&self, py: Python<'_>, token: Token) -> PyResult<()> {
-        let future = self.expected.lock().futures.remove(&token);
-        let Some(future) = future else { return Ok(()) };
-        let future = future.bind(py);
-        if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-            future.call_method1(intern!(py, "set_result"), (py.None(),))?;
-        }
-        Ok(())
     }
 
     fn of(running: &Bound<'_, PyAny>) -> PyResult<Arc<Self>> {
@@ -173,20 +136,13 @@ impl Mailbox {
             arrived: Mutex::default(),
             expected: Mutex::default(),
             kept: Mutex::default(),
-            is_driving: AtomicBool::new(false),
             bell,
             ear,
         });
         let listener = Bound::new(py, Listener(mailbox.clone()))?;
-        let watch = |descriptor: RawFd, method: &Bound<'_, PyString>| -> PyResult<()> {
-            let method = listener.getattr(method)?;
-            running.call_method1(intern!(py, "add_reader"), (descriptor, method))?;
-            Ok(())
-        };
-        watch(mailbox.ear.as_raw_fd(), intern!(py, "listen"))?;
-        if let Some(reactor) = reactor() {
-            watch(reactor.epoll(), intern!(py, "drive"))?;
-        }
+        let descriptor = mailbox.ear.as_raw_fd();
+        let deliver = listener.getattr(intern!(py, "deliver"))?;
+        running.call_method1(intern!(py, "add_reader"), (descriptor, deliver))?;
         loops.set_item(running, listener)?;
         Ok(mailbox)
     }
@@ -197,26 +153,25 @@ fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     RUNNING.import(py, "asyncio", "get_running_loop")?.call0()
 }
 
-/// What the loop calls when something is ready.
+/// What the loop calls when its bell rings.
 #[pyclass(frozen, module = "ferro._native")]
 struct Listener(Arc<Mailbox>);
 
 #[pymethods]
 impl Listener {
-    /// The bell has rung.
-    fn listen(&self, py: Python<'_>) -> PyResult<()> {
+    fn deliver(&self, py: Python<'_>) -> PyResult<()> {
+        let mailbox = &self.0;
         // First the bell, then the mail: what comes in between rings once too often, not too seldom.
-        let _ = (&self.0.ear).read(&mut [0; 64]);
-        self.0.deliver(py)
-    }
-
-    /// A socket of a connection is ready.
-    fn drive(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(reactor) = reactor().filter(|_| check_process().is_ok()) else { return Ok(()) };
-        // What comes meanwhile need not ring: the mail is looked at after the turn.
-        self.0.is_driving.store(true, Ordering::SeqCst);
-        py.detach(|| reactor.turn());
-        self.0.is_driving.store(false, Ordering::SeqCst);
-        self.0.deliver(py)
+        let _ = (&mailbox.ear).read(&mut [0; 64]);
+        let arrived = std::mem::take(&mut *mailbox.arrived.lock());
+        for token in arrived {
+            let future = mailbox.expected.lock().futures.remove(&token);
+            let Some(future) = future else { continue };
+            let future = future.bind(py);
+            if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+                future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+            }
+        }
+        Ok(())
     }
 }

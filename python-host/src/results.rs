@@ -8,17 +8,20 @@ use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use tokio::sync::Mutex;
-use tokio::task::yield_now;
 
-use crate::bridge::{Outcome, runtime, spawn_in};
+use crate::bridge::{Bell, Outcome, runtime, spawn_in};
 use crate::columns::{Objects, read_batch};
 use crate::errors::exception;
 use crate::loader::Loader;
 use crate::turns::Turns;
 
-/// Rows per batch: large enough that the cost of a request is negligible, and small enough that the
-/// event loop is not blocked for long.
-const ROWS_PER_BATCH: u32 = 1_024;
+/// Rows per batch: large enough that the cost of a request is negligible.
+const ROWS_PER_BATCH: u32 = 2_048;
+/// If objects are created while further rows are read, the first batch is small, so that both begin
+/// early, and each further batch is twice as large, up to a size that leaves little work after the
+/// last read.
+const FIRST_ROWS: u32 = 128;
+const MOST_ROWS: u32 = 1_024;
 
 /// Everything that a query returned.
 pub(crate) struct Rows {
@@ -30,34 +33,14 @@ pub(crate) async fn read_to_end(mut cursor: Cursor) -> Result<Rows, Error> {
     let columns = cursor.columns().to_vec();
     let mut batches = Vec::new();
     while let Some(batch) = cursor.next(ROWS_PER_BATCH).await? {
-        let pause = pause_after(&batch);
         batches.push(batch);
-        pause.await;
     }
     Ok(Rows { columns, batches })
 }
 
-/// Pauses after a full batch: other tasks of the event loop can run, and instances are created.
-fn pause_after(batch: &Batch) -> impl Future<Output = ()> + use<> {
-    let is_full = batch.rows >= ROWS_PER_BATCH;
-    async move {
-        if is_full {
-            yield_now().await;
-        }
-    }
-}
-
-/// Reads and drops the remaining rows.
-async fn skip_rows(cursor: &mut Cursor) -> Result<(), Error> {
-    while let Some(batch) = cursor.next(ROWS_PER_BATCH).await? {
-        pause_after(&batch).await;
-    }
-    Ok(())
-}
-
 /// Advances to the rows of the included relation, after reading and dropping all parents.
 pub(crate) async fn to_related(cursor: &mut Cursor) -> Result<(), Error> {
-    skip_rows(cursor).await?;
+    while cursor.next(ROWS_PER_BATCH).await?.is_some() {}
     match cursor.next_result().await? {
         true => Ok(()),
         false => Err(Error::new(ErrorKind::Internal, "a query without the relation it includes")),
@@ -68,7 +51,7 @@ pub(crate) async fn to_related(cursor: &mut Cursor) -> Result<(), Error> {
 pub(crate) async fn read_first(mut cursor: Cursor) -> Result<Rows, Error> {
     let columns = cursor.columns().to_vec();
     let first = cursor.next(1).await?;
-    skip_rows(&mut cursor).await?;
+    while cursor.next(ROWS_PER_BATCH).await?.is_some() {}
     Ok(Rows { columns, batches: first.into_iter().collect() })
 }
 
@@ -177,8 +160,8 @@ impl Instances {
         }
     }
 
-    /// Reads the rows of a future cursor.
-    pub(crate) fn read<C>(&self, cursor: C) -> impl Future<Output = ()> + use<C>
+    /// Reads the rows of a future cursor, and signals each batch.
+    pub(crate) fn read<C>(&self, bell: Arc<Bell>, cursor: C) -> impl Future<Output = ()> + use<C>
     where
         C: Future<Output = Result<Cursor, Error>>,
     {
@@ -187,10 +170,11 @@ impl Instances {
             let read = async {
                 let mut cursor = cursor.await?;
                 arrived.lock().columns = cursor.columns().to_vec();
-                while let Some(batch) = cursor.next(ROWS_PER_BATCH).await? {
-                    let pause = pause_after(&batch);
+                let mut rows = FIRST_ROWS;
+                while let Some(batch) = cursor.next(rows).await? {
                     arrived.lock().batches.push(batch);
-                    pause.await;
+                    bell.ring();
+                    rows = MOST_ROWS.min(rows * 2);
                 }
                 Ok(())
             };

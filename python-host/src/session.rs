@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
-use crate::bridge::{block, spawn_in, start};
+use crate::bridge::{Bell, block, spawn_in, start};
 use crate::columns::read_value;
 use crate::databases::Databases;
 use crate::errors::{exception, raise};
@@ -113,8 +113,9 @@ impl Session {
         cursor: impl Future<Output = Result<Cursor, Error>> + Send + 'static,
     ) -> PyResult<Bound<'py, PyAny>> {
         let instances = Instances::new(py, loader.clone().unbind(), self.label.clone(), beside);
-        let work = instances.read(cursor);
-        start(py, &self.turns, Arc::new(instances), work)
+        let bell = Arc::<Bell>::default();
+        let work = instances.read(bell.clone(), cursor);
+        start(py, &self.turns, Arc::new(instances), bell, work)
     }
 
     /// Opens a cursor for reading in batches.
@@ -382,7 +383,7 @@ impl Session {
         let loader = loader.map(|it| it.clone().unbind());
         let writing = Arc::new(Writing::new(rows.clone().unbind(), loader));
         let (query, written) = (query.clone().unbind(), writing.clone());
-        let pending = start(py, &self.turns, writing.clone(), async move {
+        let pending = start(py, &self.turns, writing.clone(), Arc::default(), async move {
             let result = async { session.await?.write(&query.get().query, beside, batch).await };
             written.end(result.await);
         })?;

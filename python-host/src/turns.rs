@@ -1,4 +1,4 @@
-//! The order of the operations of one transaction.
+//! Waiting for cancelled operations: a task ends some time after it is cancelled.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use tokio::sync::RwLock;
 
 use crate::bridge::runtime;
 
-/// The operations of one transaction. Closing it, or one of its streams, waits until the running
-/// ones have ended, and later ones wait for that. Outside a transaction, each operation has its own
-/// connection, and there is nothing to wait for.
+/// The operations of one transaction. The state of the transaction is known only after cancelled
+/// operations have ended, so the next operation waits for that. Outside a transaction, each
+/// operation has its own connection, and there is nothing to wait for.
 ///
 /// Operations share the lock while they run. A waiter for the exclusive lock blocks later ones.
 #[derive(Clone, Default)]
@@ -29,6 +29,13 @@ impl Turns {
             None => None,
         };
         operation.await
+    }
+
+    /// Notes that an operation was cancelled.
+    pub(crate) fn cancelled(&self) {
+        if self.0.is_some() {
+            self.when_gone(async {});
+        }
     }
 
     /// Runs work in the background, after the running operations have ended, and before later ones.

@@ -121,6 +121,7 @@ class Engine:
 
     async def _close_unknown(self, label: str) -> None:
         """Close a connection that was not published."""
+        await self.databases.settle(label)
         if label in self.databases.labels() and label not in self._labels:
             await self.databases.disconnect(label)
 
