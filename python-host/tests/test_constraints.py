@@ -337,7 +337,10 @@ def _wrong(**options: Any) -> None:
         ),
         (lambda it: it.boss.offers.count() > 1, "means its key, .* which has no `offers`"),
         (lambda it: it.age > None, "`RuledWrong.age` can only be combined with a value, not"),
-        (lambda it: it.age < ferro.now, "cannot compare integer with `ferro.now`"),
+        (
+            lambda it: it.age < ferro.now,
+            "`RuledWrong.age` takes a value, and `ferro.now` is a default",
+        ),
         (_with_alternatives, "has more than 256 alternatives when it is written with"),
         (lambda it: it.agee > 1, "`RuledWrong` has no field `agee`: did you mean `age`"),
         (lambda it: it.age > "x", "`RuledWrong.age`: a check cannot compare integer with `'x'`"),

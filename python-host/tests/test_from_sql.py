@@ -304,7 +304,7 @@ async def test_rows_are_streamed() -> None:
     [
         ("age", "'x'", "is (stored as|of type) `text`, where `integer` is expected"),
         ("age", "null", "is null, where `integer` is expected"),
-        ("age", "1.5", "is (stored as `real`, where|a decimal that is no integer)"),
+        ("age", "1.5", "is (stored as `real`, where|a decimal that is not a 64-bit integer)"),
         ("name", "5", "is (stored as|of type) `integer`, where `text` is expected"),
         ("active", "7", "is the integer 7, where a boolean is 0 or 1"),
     ],
