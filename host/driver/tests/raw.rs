@@ -145,6 +145,28 @@ async fn placeholders_of_both_kinds_in_one_statement_are_refused() {
 }
 
 #[tokio::test]
+async fn a_list_is_not_the_values_of_in() {
+    let mut numbers = Scalars::with_kind(ScalarType::Integer);
+    numbers.push(Value::Integer(1)).unwrap();
+    numbers.push(Value::Integer(2)).unwrap();
+    let numbers = Value::Array(numbers);
+    for database in both_with_table().await {
+        run(&database, &["INSERT INTO t (n) VALUES (1)"]).await;
+        for sql in [
+            "SELECT n FROM t WHERE n IN (?)",
+            "SELECT n FROM t WHERE n not in(\n$1 )",
+            "DELETE FROM t WHERE n IN (?1)",
+        ] {
+            let error = database.execute_raw(sql, vec![numbers.clone()]).await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::InvalidQuery, "{sql}");
+            assert!(error.message.contains("takes one value, not a list"), "{error}");
+        }
+        let sql = "SELECT n FROM t WHERE n IN (?) AND '(?)' <> ''";
+        assert_eq!(raw(&database, sql, vec![Value::Integer(1)]).await, [[Value::Integer(1)]]);
+    }
+}
+
+#[tokio::test]
 async fn named_placeholders_are_refused_on_sqlite() {
     let database = connect("sqlite::memory:").await;
     for sql in "SELECT :a;SELECT @a;SELECT $a;SELECT #a;SELECT :1;SELECT @1;SELECT #1;SELECT :$1;SELECT @$1;\

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from .. import _native
 from .._argument import check
 from ..exceptions import InvalidQuery
 from .transaction import Using, runner_for
-
-_PLACEHOLDERS = re.compile(
-    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/"""
-    r"|(?P<start>\bin\s*\(\s*)?(?:\?(?P<question>\d*)|\$(?P<dollar>\d+))(?P<end>\s*\))?",
-    re.IGNORECASE | re.DOTALL,
-)
-"""What values are put in place of, and whether it is all of an `in`; and texts and comments."""
 
 
 async def execute(sql: str, *arguments: Any, using: Using = None) -> int:
@@ -89,31 +81,4 @@ def sql_session(sql: str, arguments: tuple[Any, ...], using: Using) -> tuple[str
             'a tuple is not a value: pass the values one by one, `fetch_all(sql, 7, "a")`, with '
             "one `?` for each, and the value of a list field as a list"
         )
-    if any(isinstance(it, list) for it in arguments):
-        _check_lists(sql, arguments)
     return runner_for(using)
-
-
-def _check_lists(sql: str, arguments: tuple[Any, ...]) -> None:
-    """Refuse `in (?)` with a list, which asks for an array of these values, and so finds nothing.
-
-    The driver reads the text as its database does. Where this reads another number of placeholders,
-    which SQL of PostgreSQL may make it do, nothing is refused.
-    """
-    plain, last, whole = 0, 0, set[int]()
-    for found in _PLACEHOLDERS.finditer(sql):
-        number = found["question"] or found["dollar"]
-        if found["question"] == "":
-            plain += 1
-            number = plain
-        if number is None:
-            continue
-        last = max(last, int(number))
-        if found["start"] and found["end"]:
-            whole.add(int(number))
-    if last == len(arguments) and any(isinstance(arguments[it - 1], list) for it in whole):
-        raise InvalidQuery(
-            "`in (?)` takes one value, not a list: write a placeholder for each value, `in (?, ?)`,"
-            " or take all from one list, with `= any(?)` on PostgreSQL, and `in (select value from "
-            "json_each(?))` on SQLite"
-        )

@@ -127,11 +127,6 @@ def _known_json_types(annotation: Any) -> set[str] | None:
         return _json_types(annotation)
 
 
-@functools.lru_cache(maxsize=1_000)
-def _cached_json_types(annotation: Any) -> set[str] | None:
-    return _json_types(annotation)
-
-
 def _json_types(annotation: Any) -> set[str] | None:
     """The types of JSON of which a value may be any; None where that is not known."""
     try:
@@ -156,6 +151,9 @@ def _json_types(annotation: Any) -> set[str] | None:
         if "type" in part and not part.keys() & _NARROWER:
             found.add(part["type"])
     return found
+
+
+_cached_json_types = functools.lru_cache(maxsize=1_000)(_json_types)
 
 
 def _step(where: str, kind: Any, step: str, config: Any) -> _Part | None:

@@ -121,7 +121,7 @@ pub(crate) fn translate<'a>(
         Dialect::Sqlite => is_one_of(lexer.first, &SQLITE_LASTING),
     };
     let marks = std::mem::take(&mut lexer.marks);
-    let sql = number(sql, dialect, &marks, parameters.len())?;
+    let sql = number(sql, dialect, &marks, parameters)?;
     Ok(Statement { sql, changes, lasts, replaces })
 }
 
@@ -194,7 +194,7 @@ fn number<'a>(
     sql: &'a str,
     dialect: Dialect,
     marks: &[Mark],
-    given: usize,
+    parameters: &[Value],
 ) -> Result<Cow<'a, str>, Error> {
     let dollars = marks.iter().any(|it| matches!(it.kind, MarkKind::Dollar(_)));
     let questions = marks.iter().any(|it| match it.kind {
@@ -205,7 +205,7 @@ fn number<'a>(
     if dollars && questions {
         return Err(invalid("the statement has placeholders of both kinds: write `?` or `$1`"));
     }
-    let wanted = wanted(marks, dollars);
+    let (wanted, given) = (wanted(marks, dollars), parameters.len());
     if wanted != given {
         return Err(invalid(format!(
             "the statement takes {wanted} parameters, but {given} were given: a placeholder is `?` \
@@ -236,6 +236,14 @@ fn number<'a>(
             Some(used) => *used = true,
             None => return Err(invalid("placeholders are numbered from 1: there is no number 0")),
         }
+        if is_list(&parameters[position - 1]) && is_alone_in_list(sql, mark) {
+            // SQLite would compare each value with the text of the array.
+            return Err(invalid(
+                "`in (?)` takes one value, not a list: write a placeholder for each value, `in (?, \
+                 ?)`, or take all from one list, with `= any(?)` on PostgreSQL, and `in (select \
+                 value from json_each(?))` on SQLite",
+            ));
+        }
         let sign = if dialect == Dialect::Sqlite { '?' } else { '$' };
         // Writing to a string cannot fail.
         let _ = write!(out, "{sign}{position}");
@@ -248,6 +256,21 @@ fn number<'a>(
     }
     out.push_str(&sql[copied..]);
     Ok(Cow::Owned(out))
+}
+
+fn is_list(value: &Value) -> bool {
+    match value {
+        Value::Array(_) => true,
+        Value::Json(text) => text.starts_with('['),
+        _ => false,
+    }
+}
+
+/// Whether a placeholder is all that `IN` has in its parentheses.
+fn is_alone_in_list(sql: &str, mark: &Mark) -> bool {
+    let (before, after) = (sql[..mark.start].trim_end(), sql[mark.end..].trim_start());
+    let word = before.strip_suffix('(').and_then(|it| it.split_whitespace().next_back());
+    after.starts_with(')') && word.is_some_and(|it| it.eq_ignore_ascii_case("IN"))
 }
 
 /// How many parameters the placeholders ask for.
