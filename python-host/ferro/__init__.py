@@ -60,6 +60,7 @@ from ._migrations.migration import Migration, MigrationStep
 from ._models.column import Column
 from ._models.connected import Connected
 from ._models.model import Model
+from ._native import __version__ as __version__
 from ._queries.combined import CombinedSelect
 from ._queries.common import CommonTable, CommonTableSelect
 from ._queries.page import Page
@@ -122,8 +123,6 @@ if _typing.TYPE_CHECKING:
     from ._plugins.plugin import Plugin
     from ._plugins.tenant import Grant, TableGrant, Tenant
     from ._plugins.usage import CallUsage, Outcome
-
-    __version__: str
 
 __all__ = [
     "AuthenticationError",
@@ -257,9 +256,6 @@ _OF_TENANTS = {
 if not _typing.TYPE_CHECKING:
 
     def __getattr__(name: str) -> _typing.Any:
-        if name == "__version__":
-            # Seldom asked for, and to import this takes a while, too.
-            return _importlib.import_module("importlib.metadata").version(__name__)
         module = _OF_TENANTS.get(name)
         if module is None:
             raise AttributeError(f"module `{__name__}` has no attribute `{name}`")

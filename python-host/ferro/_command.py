@@ -34,16 +34,6 @@ class _Parser(argparse.ArgumentParser):
         super().error(_masked(message) + hint)
 
 
-class _Version(argparse.Action):
-    """Looked up when it is asked for, and not for each command."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from . import __version__
-
-        print(__version__)
-        parser.exit()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit code."""
     parser = _parser()
@@ -62,7 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m ferro")
     parser.add_argument(
-        "--version", action=_Version, nargs=0, help="show the version of Ferro and exit"
+        "--version",
+        action="version",
+        version=_native.__version__,
+        help="show the version of Ferro and exit",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     command = commands.add_parser(

@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 QUERY_BYTES: int
+__version__: str
 WIT_FUNCTIONS: str
 WIT_VERSION: str
 

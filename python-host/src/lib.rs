@@ -37,6 +37,7 @@ mod wire;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     log::install();
     module.add("QUERY_BYTES", ferro_session::QUERY_BYTES)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("WIT_FUNCTIONS", ferro_wit::FUNCTIONS)?;
     module.add("WIT_VERSION", ferro_wit::VERSION)?;
     module.add_class::<databases::Databases>()?;
