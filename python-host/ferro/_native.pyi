@@ -21,6 +21,7 @@ __all__ = [
     "Session",
     "WIT_FUNCTIONS",
     "WIT_VERSION",
+    "__version__",
     "cache_folder",
     "check_component",
     "end",
