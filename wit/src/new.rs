@@ -48,6 +48,7 @@ impl Field {
             generated_key: false,
             version: false,
             default: None,
+            on_update: None,
             renamed_from: None,
         }
     }

@@ -47,6 +47,7 @@ impl Catalog {
             generated_key: false,
             version: false,
             default: None,
+            on_update: None,
             renamed_from: None,
         }
     }

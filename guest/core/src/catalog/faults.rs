@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use ferro_wit::schema::{
     Check, CheckTest, ColumnType, Comparison, DefaultValue, EnumType, Field, Model, Schema,
+    UpdateValue,
 };
 use ferro_wit::types::{ScalarType, Value};
 
@@ -232,6 +233,9 @@ impl Faults<'_> {
         if let Some(fault) = self.default_fault(field) {
             self.found.push(format!("{at}: its default {fault}"));
         }
+        if let Some(fault) = on_update_fault(field) {
+            self.found.push(format!("{at}: its value on updates {fault}"));
+        }
         if field.version && (field.nullable || !matches!(field.kind, ColumnType::Integer(_))) {
             self.found.push(format!("{at}: a version is an integer that is never null"));
         }
@@ -263,18 +267,11 @@ impl Faults<'_> {
     }
 
     fn default_fault(&self, field: &Field) -> Option<String> {
-        let (kind, many) = scalar_of(&field.kind);
         match field.default.as_ref()? {
             _ if field.generated_key => Some("cannot stand beside a generated key".into()),
             DefaultValue::Client => None,
-            DefaultValue::Now => {
-                use ScalarType as S;
-                let fits = matches!(kind, S::Date | S::Time | S::Timestamp | S::Timestamptz);
-                (!fits || many).then(|| "`now` fits dates and times only".into())
-            }
-            DefaultValue::RandomUuid => {
-                (kind != ScalarType::Uuid || many).then(|| "`random-uuid` fits uuids only".into())
-            }
+            DefaultValue::Now => now_fault(&field.kind),
+            DefaultValue::RandomUuid => random_uuid_fault(&field.kind),
             DefaultValue::Constant(Value::Null) => {
                 (!field.nullable).then(|| "is null, which the field cannot be".into())
             }
@@ -307,6 +304,10 @@ impl Faults<'_> {
                 None => self.found.push(no_field(model, name, &format!("{at}, primary key"))),
                 Some(field) if field.nullable => self.found.push(format!(
                     "{at}, field {}: a field of the primary key cannot be nullable",
+                    shown(name)
+                )),
+                Some(field) if field.on_update.is_some() => self.found.push(format!(
+                    "{at}, field {}: updates may not set a field of the primary key by themselves",
                     shown(name)
                 )),
                 Some(_) => {}
@@ -408,6 +409,26 @@ impl Faults<'_> {
             }
         }
     }
+}
+
+/// What is wrong with the value that updates give a field, as the end of a sentence.
+fn on_update_fault(field: &Field) -> Option<String> {
+    match field.on_update? {
+        UpdateValue::Now => now_fault(&field.kind),
+        UpdateValue::RandomUuid => random_uuid_fault(&field.kind),
+    }
+}
+
+fn now_fault(kind: &ColumnType) -> Option<String> {
+    use ScalarType as S;
+    let (kind, many) = scalar_of(kind);
+    let fits = matches!(kind, S::Date | S::Time | S::Timestamp | S::Timestamptz);
+    (!fits || many).then(|| "`now` fits dates and times only".into())
+}
+
+fn random_uuid_fault(kind: &ColumnType) -> Option<String> {
+    let fits = scalar_of(kind) == (ScalarType::Uuid, false);
+    (!fits).then(|| "`random-uuid` fits uuids only".into())
 }
 
 fn is_order(comparison: Comparison) -> bool {

@@ -13,7 +13,7 @@ mod relations;
 
 use std::collections::BTreeMap;
 
-use ferro_wit::schema::{self, ColumnType, DefaultValue, ReferentialAction, Schema};
+use ferro_wit::schema::{self, ColumnType, DefaultValue, ReferentialAction, Schema, UpdateValue};
 use ferro_wit::types::{Dialect, Error, ErrorKind, ScalarType};
 
 use crate::dialect::Spelling as _;
@@ -94,6 +94,8 @@ pub(crate) struct Field {
     /// Every update counts it.
     pub(crate) version: bool,
     pub(crate) default: Option<DefaultValue>,
+    /// What every update sets it to.
+    pub(crate) on_update: Option<UpdateValue>,
     pub(crate) renamed_from: Option<String>,
 }
 
@@ -330,6 +332,7 @@ impl Resolver<'_> {
             generated_key: field.generated_key,
             version: field.version,
             default: field.default,
+            on_update: field.on_update,
             renamed_from: field.renamed_from,
         }
     }

@@ -6,12 +6,13 @@ use ferro_wit::plan::Step;
 use ferro_wit::query::{
     Assignment, Distinct, Node, NodeRef, Projection, Query, Select, SelectRef, Update,
 };
+use ferro_wit::schema::UpdateValue;
 use ferro_wit::types::Error;
 
 use super::Compiler;
 use super::projection::RETURNED;
 use crate::catalog::Field;
-use crate::dialect::Spelling as _;
+use crate::dialect::{Spelling as _, columns};
 use crate::error::{invalid, shown, unsupported};
 use crate::policy::{self, Write};
 use crate::typing::{Bounds, Table, check_no_includes};
@@ -118,15 +119,26 @@ impl<'a> Compiler<'a> {
             self.assigned(assignment.value, field.ty)?;
             self.sql.push(&after);
         }
-        // A version counts the updates, whoever makes them, unless one sets it itself.
+        // Some fields change with every update, whoever makes it, unless one sets them itself.
         let model = self.view().model;
-        for version in model.fields.iter().filter(|it| it.version && !known.contains(&*it.name)) {
-            self.view().countable(&version.name)?;
+        for field in model.fields.iter().filter(|it| !known.contains(&*it.name)) {
+            let value = match field.on_update {
+                Some(UpdateValue::Now) => Some(columns::now(self.dialect, field.ty.kind)),
+                Some(UpdateValue::RandomUuid) => Some(columns::random_uuid(self.dialect)),
+                None if field.version => None,
+                None => continue,
+            };
+            self.view().kept(&field.name)?;
             self.sql.push(", ");
-            self.sql.name(&version.column);
+            self.sql.name(&field.column);
             self.sql.push(" = ");
-            self.column(version);
-            self.sql.push(" + 1");
+            match value {
+                Some(value) => self.sql.push(value),
+                None => {
+                    self.column(field);
+                    self.sql.push(" + 1");
+                }
+            }
         }
         Ok(())
     }

@@ -125,8 +125,9 @@ impl<'a> View<'a> {
         self.written(field, if self.is_forced(field) { agrees } else { self.may_write(field) })
     }
 
-    /// A field that may count. Plugins say which one does: it may be one that is not theirs to write.
-    pub(crate) fn countable(&self, name: &str) -> Result<&'a Field, Error> {
+    /// A field that updates change by themselves, as a version. Plugins say which ones do: they may
+    /// be ones that are not theirs to write.
+    pub(crate) fn kept(&self, name: &str) -> Result<&'a Field, Error> {
         let field = self.nameable(name)?;
         self.written(field, self.may_write(field) && !self.is_forced(field))
     }

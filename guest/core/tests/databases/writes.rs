@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use ferro_driver::Execution;
 use ferro_wit::query::{
-    AggregateFunction, Assignment, BinaryOperator as B, Conflict, Insert, KeyedBatch, Node,
-    NodeRef, Quantifier, Query, RowSource, Select, Statement, Update,
+    Aggregate, AggregateFunction, Assignment, BinaryOperator as B, Conflict, Insert, KeyedBatch,
+    Node, NodeRef, Quantifier, Query, RowSource, Select, Statement, UnaryOperator, Update,
 };
-use ferro_wit::schema::{ColumnType, DefaultValue, Field, Index, Model, Schema};
+use ferro_wit::schema::{ColumnType, DefaultValue, Field, Index, Model, Schema, UpdateValue};
 use ferro_wit::types::{Batch, Column, ErrorKind, ScalarType as S, Scalars, Value};
 
 use crate::blog::tenant;
@@ -371,4 +371,91 @@ async fn an_integer_past_64_bits_becomes_no_other_number_and_no_text() {
             assert_eq!(outcome.unwrap_err().kind, ErrorKind::ValueOutOfRange);
         }
     }
+}
+
+/// Of each type that updates can set, once.
+const TOUCHED: [&str; 5] = ["instant", "local", "day", "hour", "tag"];
+
+#[tokio::test]
+async fn updates_set_fields_to_the_time_by_themselves() {
+    let kinds = [
+        ColumnType::Timestamptz,
+        ColumnType::Timestamp,
+        ColumnType::Date,
+        ColumnType::Time,
+        ColumnType::Uuid,
+    ];
+    let touched = TOUCHED.iter().zip(kinds).map(|(name, kind)| {
+        let value = match kind {
+            ColumnType::Uuid => UpdateValue::RandomUuid,
+            _ => UpdateValue::Now,
+        };
+        Field { on_update: Some(value), ..nullable(name, kind) }
+    });
+    let fields = [id(), text("title")].into_iter().chain(touched).collect();
+    let models = vec![model("Note", fields)];
+    let seed = "INSERT INTO note (id, title) VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd')";
+    let world = World::new(Schema { models, enums: vec![] }, &[seed]).await;
+    // The rows in which all of them, or none, are set; and the different tags.
+    let touched = async || {
+        let mut nodes = Nodes::default();
+        let id = nodes.field("id");
+        let found = TOUCHED.map(|it| nodes.field(it));
+        let found = found.map(|it| nodes.unary(UnaryOperator::IsNull, it));
+        let mut columns = vec![id];
+        columns.extend(found);
+        let projection = outputs(&columns);
+        let select = Select { projection, order_by: vec![ascending(id)], ..all("Note") };
+        let rows = world.rows(&nodes.select(select), &[]).await;
+        let rows = rows.into_iter().filter(|row| {
+            let is_null = row[1] == Value::Boolean(true);
+            assert!(row[1..].iter().all(|it| *it == Value::Boolean(is_null)), "{row:?}");
+            !is_null
+        });
+        integers(rows.map(|row| row[..1].to_vec()).collect())
+    };
+    assert_eq!(touched().await, [] as [i64; 0]);
+
+    let mut nodes = Nodes::default();
+    let (title, chosen) = (nodes.parameter(0, S::Text), nodes.test("id", B::Equal, 1, S::Integer));
+    let rows = Select { filter: Some(chosen), ..all("Note") };
+    let update = Update { set: vec![set("title", title)], ..update("Note") };
+    let query = nodes.query(vec![rows], Statement::Update(update));
+    assert_eq!(integers(world.rows(&query, &["z".into(), 1.into()]).await), [1]);
+    assert_eq!(touched().await, [1]);
+
+    let mut nodes = Nodes::default();
+    let title = nodes.add(Node::Excluded("title".into()));
+    let names = |it: &[&str]| it.iter().map(|it| (*it).to_owned()).collect();
+    let batch = Some(KeyedBatch { fields: names(&["id", "title"]), key: names(&["id"]) });
+    let by_key = Update { set: vec![set("title", title)], batch, ..self::update("Note") };
+    let query = nodes.clone().query(vec![all("Note")], Statement::Update(by_key));
+    let rows =
+        vec![(S::Integer, vec![2.into(), 3.into()]), (S::Text, vec!["y".into(), "x".into()])];
+    assert_eq!(world.write(&query, &numbered(rows)).await, 2);
+    assert_eq!(touched().await, [1, 2, 3]);
+    let taken = Conflict { update: vec![set("title", title)], ..conflict(&["id"]) };
+    let upsert = Insert { conflict: Some(taken), ..insert("Note", &["id", "title"]) };
+    let query = nodes.query(vec![], Statement::Insert(upsert));
+    for id in [4, 5] {
+        world.rows(&query, &[id.into(), "w".into()]).await;
+    }
+    assert_eq!(touched().await, [1, 2, 3, 4], "a new row is not updated");
+
+    let mut nodes = Nodes::default();
+    let tag = nodes.field("tag");
+    let tags = nodes.add(Node::Aggregate(Aggregate {
+        distinct: true,
+        ..Aggregate::new(AggregateFunction::Count, tag)
+    }));
+    let select = Select { projection: outputs(&[tags]), ..all("Note") };
+    assert_eq!(integers(world.rows(&nodes.select(select), &[]).await), [4]);
+    // As the database itself says, so that it is the time, and in UTC.
+    let is_other = [
+        "abs(julianday(instant) - julianday('now')) > 0.01 OR abs(julianday(local) - \
+         julianday('now')) > 0.01",
+        "now() - instant > interval '15 min' OR (now() AT TIME ZONE 'UTC') - local > \
+         interval '15 min' OR local > now() AT TIME ZONE 'UTC'",
+    ];
+    world.run(is_other.map(|it| format!("UPDATE note SET id = NULL WHERE {it}"))).await;
 }

@@ -3,9 +3,9 @@
 use ferro_core::Catalog;
 use ferro_wit::schema::{
     Check, CheckTerm, CheckTest, ColumnType, Comparison, DecimalSize, DefaultValue, EnumType,
-    Field, ForeignKey, Index, ManyToMany, Model, ReferentialAction, Schema,
+    Field, ForeignKey, Index, ManyToMany, Model, ReferentialAction, Schema, UpdateValue,
 };
-use ferro_wit::types::{Dialect, Value};
+use ferro_wit::types::{Dialect, ScalarType, Value};
 
 use crate::fixture::*;
 
@@ -170,8 +170,9 @@ fn fields_fit_their_types_and_defaults() {
     let with = |name: &str, kind, default| Field { default: Some(default), ..field(name, kind) };
     let size = |precision, scale| ColumnType::Decimal(Some(DecimalSize { precision, scale }));
     let constant = |value| DefaultValue::Constant(value);
+    let on_update = |field, value| Field { on_update: Some(value), ..field };
     let schema = models(vec![Model {
-        primary_key: vec!["a".into()],
+        primary_key: vec!["a".into(), "m".into()],
         ..model(
             "M",
             vec![
@@ -185,6 +186,9 @@ fn fields_fit_their_types_and_defaults() {
                 with("h", ColumnType::Decimal(None), constant(Value::Decimal("1e9".into()))),
                 Field { generated_key: true, ..text("i") },
                 Field { version: true, ..text("j") },
+                on_update(nullable("k", ColumnType::Boolean), UpdateValue::Now),
+                on_update(field("l", ColumnType::Array(ScalarType::Uuid)), UpdateValue::RandomUuid),
+                on_update(field("m", ColumnType::Timestamptz), UpdateValue::Now),
             ],
         )
     }]);
@@ -198,7 +202,10 @@ model `M`, field `f`: its default is not of the type text
 model `M`, field `g`: its default is null, which the field cannot be
 model `M`, field `h`: its default is no decimal in plain notation
 model `M`, field `j`: a version is an integer that is never null
+model `M`, field `k`: its value on updates `now` fits dates and times only
+model `M`, field `l`: its value on updates `random-uuid` fits uuids only
 model `M`, field `a`: a field of the primary key cannot be nullable
+model `M`, field `m`: updates may not set a field of the primary key by themselves
 model `M`, field `i`: a generated key is an integer and the only field of the primary key
 "##);
 }

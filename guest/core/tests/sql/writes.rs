@@ -1,4 +1,4 @@
-//! Inserts from selects, updates by batches, and versions.
+//! Inserts from selects, updates by batches, versions, and fields that updates set by themselves.
 
 use ferro_core::Catalog;
 use ferro_wit::policy::{FieldSet, ForcedFilter, TableScope};
@@ -6,7 +6,7 @@ use ferro_wit::query::{
     Assignment, BinaryOperator as B, Conflict, Insert, KeyedBatch, Node, NodeRef, RowSource,
     Select, SelectRef, Statement, Update,
 };
-use ferro_wit::schema::{Comparison, Field, Model, Schema};
+use ferro_wit::schema::{ColumnType, Comparison, Field, Model, Schema, UpdateValue};
 use ferro_wit::types::ScalarType as S;
 
 use crate::fixture::*;
@@ -251,5 +251,128 @@ fn t4_a_version_is_counted_only_where_it_may_be_written() {
         let table = written(&["id", "title", "version"]);
         let plans = plans(&documents(), &query, Some(&scope(vec![table])));
         assert!(plans.contains(r#""version" = "t0"."version" + 1"#), "{plans}");
+    }
+}
+
+/// A post whose updates leave a time and a tag behind.
+fn posts() -> Catalog {
+    let on_update = |value, field| Field { on_update: Some(value), ..field };
+    let edited =
+        Field { column: Some("edited".into()), ..field("edited_at", ColumnType::Timestamptz) };
+    let post = model(
+        "Post",
+        vec![
+            id(),
+            text("title"),
+            on_update(UpdateValue::Now, edited),
+            on_update(UpdateValue::RandomUuid, nullable("tag", ColumnType::Uuid)),
+        ],
+    );
+    Catalog::new(Schema { models: vec![post], enums: vec![] }).unwrap()
+}
+
+#[test]
+fn updates_set_some_fields_by_themselves_unless_they_name_them() {
+    let mut nodes = Nodes::default();
+    let title = nodes.parameter(0, S::Text);
+    let update = Update { set: vec![set("title", title)], ..update("Post") };
+    let query = nodes.clone().query(vec![all("Post")], Statement::Update(update.clone()));
+    insta::assert_snapshot!(plans(&posts(), &query, None), @r##"
+sqlite: UPDATE "post" AS "t0" SET "title" = ?1, "edited" = (strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')), "tag" = (unhex(hex(randomblob(6)) || '4' || substr(hex(randomblob(2)), 2) || substr('89AB', 1 + (random() & 3), 1) || substr(hex(randomblob(2)), 2) || hex(randomblob(6))))
+  parameter 0 Text
+postgres: UPDATE "post" AS "t0" SET "title" = $1, "edited" = now(), "tag" = gen_random_uuid()
+  parameter 0 Text
+"##);
+    let moment = nodes.parameter(1, S::Timestamptz);
+    let update = Update { set: vec![set("title", title), set("edited_at", moment)], ..update };
+    let query = nodes.query(vec![all("Post")], Statement::Update(update));
+    insta::assert_snapshot!(plans(&posts(), &query, None), @r##"
+sqlite: UPDATE "post" AS "t0" SET "title" = ?1, "edited" = ?2, "tag" = (unhex(hex(randomblob(6)) || '4' || substr(hex(randomblob(2)), 2) || substr('89AB', 1 + (random() & 3), 1) || substr(hex(randomblob(2)), 2) || hex(randomblob(6))))
+  parameter 0 Text, parameter 1 Timestamptz
+postgres: UPDATE "post" AS "t0" SET "title" = $1, "edited" = $2, "tag" = gen_random_uuid()
+  parameter 0 Text, parameter 1 Timestamptz
+"##);
+
+    let mut nodes = Nodes::default();
+    let title = nodes.add(Node::Excluded("title".into()));
+    let set = vec![set("title", title)];
+    let taken = Conflict { update: set, ..conflict(&["id"]) };
+    let upsert = Insert { conflict: Some(taken), ..insert("Post", &["id", "title"]) };
+    let query = nodes.query(vec![], Statement::Insert(upsert));
+    insta::assert_snapshot!(plans(&posts(), &query, None), @r##"
+sqlite: INSERT INTO "post" AS "t0" ("id", "title") VALUES (?1, ?2) ON CONFLICT ("id") DO UPDATE SET "title" = excluded."title", "edited" = (strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')), "tag" = (unhex(hex(randomblob(6)) || '4' || substr(hex(randomblob(2)), 2) || substr('89AB', 1 + (random() & 3), 1) || substr(hex(randomblob(2)), 2) || hex(randomblob(6))))
+  parameter 0 Integer, parameter 1 Text
+postgres: INSERT INTO "post" AS "t0" ("id", "title") VALUES ($1, $2) ON CONFLICT ("id") DO UPDATE SET "title" = excluded."title", "edited" = now(), "tag" = gen_random_uuid()
+  parameter 0 Integer, parameter 1 Text
+"##);
+}
+
+#[test]
+fn the_time_of_an_update_has_the_type_of_its_field() {
+    let of = |kind| {
+        let at = Field { on_update: Some(UpdateValue::Now), ..field("at", kind) };
+        let models = vec![model("Post", vec![id(), text("title"), at])];
+        let catalog = Catalog::new(Schema { models, enums: vec![] }).unwrap();
+        let mut nodes = Nodes::default();
+        let title = nodes.parameter(0, S::Text);
+        let update = Update { set: vec![set("title", title)], ..update("Post") };
+        let query = nodes.query(vec![all("Post")], Statement::Update(update));
+        plans(&catalog, &query, None)
+    };
+    let all = [ColumnType::Date, ColumnType::Time, ColumnType::Timestamp].map(of);
+    insta::assert_snapshot!(all.join("\n"), @r##"
+sqlite: UPDATE "post" AS "t0" SET "title" = ?1, "at" = (strftime('%Y-%m-%d', 'now'))
+  parameter 0 Text
+postgres: UPDATE "post" AS "t0" SET "title" = $1, "at" = CAST(now() AT TIME ZONE 'UTC' AS date)
+  parameter 0 Text
+sqlite: UPDATE "post" AS "t0" SET "title" = ?1, "at" = (strftime('%H:%M:%f000', 'now'))
+  parameter 0 Text
+postgres: UPDATE "post" AS "t0" SET "title" = $1, "at" = CAST(now() AT TIME ZONE 'UTC' AS time)
+  parameter 0 Text
+sqlite: UPDATE "post" AS "t0" SET "title" = ?1, "at" = (strftime('%Y-%m-%d %H:%M:%f000', 'now'))
+  parameter 0 Text
+postgres: UPDATE "post" AS "t0" SET "title" = $1, "at" = (now() AT TIME ZONE 'UTC')
+  parameter 0 Text
+"##);
+}
+
+/// Whoever writes the models says what updates set.
+#[test]
+fn t4_updates_set_fields_by_themselves_only_where_they_may_be_written() {
+    let mut nodes = Nodes::default();
+    let title = nodes.add(Node::Excluded("title".into()));
+    let set = vec![set("title", title)];
+    let batch = Update { set: set.clone(), batch: by(&["id", "title"], &["id"]), ..update("Post") };
+    let taken = Conflict { update: set, ..conflict(&["id"]) };
+    let upsert = Insert { conflict: Some(taken), ..insert("Post", &["id", "title"]) };
+    let one = {
+        let mut nodes = Nodes::default();
+        let title = nodes.parameter(0, S::Text);
+        let update = Update { set: vec![self::set("title", title)], ..update("Post") };
+        nodes.query(vec![all("Post")], Statement::Update(update))
+    };
+    let many = nodes.clone().query(vec![all("Post")], Statement::Update(batch));
+    let upsert = nodes.query(vec![], Statement::Insert(upsert));
+
+    let only = |names: &[&str]| FieldSet::Only(names.iter().map(|it| (*it).to_owned()).collect());
+    let written = |fields: &[&str]| TableScope { writable: only(fields), ..open_scope("Post") };
+    let forced = ForcedFilter { field: "tag".into(), test: Comparison::Equal, many: false };
+    let kept = TableScope { filters: vec![forced], ..open_scope("Post") };
+    let hidden = TableScope { readable: only(&["id", "title"]), ..written(&["id", "title"]) };
+    for query in [one, many, upsert] {
+        let refused = |table: TableScope| line(&fault(&posts(), &query, Some(&scope(vec![table]))));
+        assert_eq!(
+            refused(written(&["id", "title", "tag"])),
+            "denied: field `edited_at` of `Post` may not be written"
+        );
+        assert_eq!(
+            refused(written(&["id", "title", "edited_at"])),
+            "denied: field `tag` of `Post` may not be written"
+        );
+        assert_eq!(refused(kept.clone()), "denied: field `tag` of `Post` may not be written");
+        assert_eq!(refused(hidden.clone()), "denied: model `Post` has no field `edited_at`");
+        let table = written(&["id", "title", "edited_at", "tag"]);
+        let plans = plans(&posts(), &query, Some(&scope(vec![table])));
+        assert!(plans.contains(r#""edited" = now()"#), "{plans}");
     }
 }
