@@ -55,8 +55,17 @@ pub(crate) struct FieldAttributes {
     pub(crate) relation: Option<LitStr>,
     pub(crate) reverse: Option<LitStr>,
     pub(crate) on_delete: Option<Ident>,
+    /// What happens to it if the key that it refers to changes.
     pub(crate) on_update: Option<Ident>,
+    /// What every update sets it to.
+    pub(crate) update_value: Option<UpdateAttribute>,
     pub(crate) renamed_from: Option<LitStr>,
+}
+
+/// `on_update = now`.
+pub(crate) enum UpdateAttribute {
+    Now,
+    RandomUuid,
 }
 
 pub(crate) enum DefaultAttribute {
@@ -206,7 +215,14 @@ impl FieldAttributes {
                 "relation" => all.relation = Some(meta.value()?.parse()?),
                 "reverse" => all.reverse = Some(meta.value()?.parse()?),
                 "on_delete" => all.on_delete = Some(meta.value()?.parse()?),
-                "on_update" => all.on_update = Some(meta.value()?.parse()?),
+                "on_update" => {
+                    let value: Ident = meta.value()?.parse()?;
+                    match value.to_string().as_str() {
+                        "now" => all.update_value = Some(UpdateAttribute::Now),
+                        "random_uuid" => all.update_value = Some(UpdateAttribute::RandomUuid),
+                        _ => all.on_update = Some(value),
+                    }
+                }
                 "renamed_from" => all.renamed_from = Some(meta.value()?.parse()?),
                 _ => {
                     return Err(meta.error(
@@ -236,6 +252,12 @@ impl FieldAttributes {
         if self.version && (self.key || self.default.is_some()) {
             return refuse("a version cannot be a key or have a `default`: it begins at 0");
         }
+        if self.update_value.is_some() && (self.key || self.references.is_some()) {
+            return refuse(
+                "`on_update = now` and `random_uuid` are for a field that is neither a key nor a \
+                 foreign key",
+            );
+        }
         if self.generated && self.default.is_some() {
             return refuse("a generated key has no `default`");
         }
@@ -251,7 +273,8 @@ impl FieldAttributes {
             || self.on_update.is_some();
         if self.references.is_none() && of_relation {
             return refuse(
-                "`relation`, `reverse`, `on_delete` and `on_update` need `references = Model`",
+                "`relation`, `reverse`, `on_delete` and `on_update` need `references = Model`; \
+                 without it, updates may set a field: `on_update = now` or `random_uuid`",
             );
         }
         Ok(())

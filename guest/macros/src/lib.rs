@@ -138,6 +138,7 @@ use syn::{DeriveInput, ItemImpl, parse_macro_input};
 /// | `precision = 12, scale = 2` | the size of a `Decimal` |
 /// | `sql_type = "smallint"` | a column type other than the default: `smallint`, `integer`, `bigint`, `real`, `double precision`, `numeric`, `numeric(12, 2)`, `text`, `varchar(20)`; an enum as `text` has no database type |
 /// | `default = 0`, `default = now`, `default = random_uuid` | the value in the database if an insert has none |
+/// | `on_update = now`, `on_update = random_uuid` | what every update sets the field to, unless it names the field |
 /// | `default_with = new_token` | a function or closure that returns the value if an insert has none; the database has no default |
 /// | `references = Country` | a foreign key to the key of a model, or of `Self` |
 /// | `relation = "country"` | the name of that relation, and of the function that returns its path; by default the field's, without `_id` or with `_ref` |

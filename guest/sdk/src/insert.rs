@@ -176,14 +176,17 @@ pub(crate) fn unless_taken<R: Insertable>(
 }
 
 /// The request that inserts one row, or updates the row that has its key with all other values,
-/// except the version: it counts the changes of the existing row, and the new row's would reset it.
+/// except the version, which counts the changes of the existing row and would be reset by the new
+/// row's, and what updates set by themselves.
 pub(crate) fn or_replace<R: Insertable>(
     row: &R,
     target: Vec<&'static str>,
     returning: Option<Projection>,
 ) -> Result<Request, Error> {
     let given = row.values()?.into_iter().map(|(name, _)| name);
-    let others = given.filter(|it| !target.contains(it) && Some(*it) != R::Model::VERSION);
+    let is_kept =
+        |name| Some(name) == R::Model::VERSION || R::Model::SET_BY_UPDATES.contains(&name);
+    let others = given.filter(|it| !target.contains(it) && !is_kept(*it));
     let update: Vec<_> = others.map(|it| Assignment::new(it, Tree::Excluded(it))).collect();
     if update.is_empty() {
         let message = "the row has nothing but its key to update: use `get_or_create`";

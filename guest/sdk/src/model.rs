@@ -31,6 +31,8 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
     const KEY: &'static [&'static str];
     /// The name of the field that counts a row's changes, if there is one.
     const VERSION: Option<&'static str>;
+    /// The names of the fields that every update sets by itself, with `on_update = now`.
+    const SET_BY_UPDATES: &'static [&'static str];
 
     /// The model as data, from which tables are created.
     fn schema() -> schema::Model;
@@ -210,7 +212,8 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
     }
 
     /// Inserts a row, or updates the one that has its key. Returns the stored row; `None` if it was
-    /// not changed. An update increments the version, unless the [`OnConflict`] names it.
+    /// not changed. An update increments the version and sets fields with `on_update = now`, unless
+    /// the [`OnConflict`] names them.
     ///
     /// ```
     /// use ferro::prelude::*;
@@ -315,8 +318,8 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
     }
 
     /// Inserts a row or, if its key is taken, updates the row that has it with all other values of
-    /// this one, except the version, which is incremented. Returns the stored row. Concurrent calls
-    /// create only one row.
+    /// this one, except the version, which is incremented, and fields with `on_update`. Returns the
+    /// stored row. Concurrent calls create only one row.
     ///
     /// # Errors
     ///
@@ -379,7 +382,8 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
     /// Updates some fields of many rows that were read before, all or none. No two of the rows may
     /// have the same key.
     ///
-    /// The version is incremented in the database, but not in these values.
+    /// The version is incremented in the database, but not in these values; nor do they get what
+    /// `on_update = now` sets.
     ///
     /// ```
     /// # use ferro::prelude::*;

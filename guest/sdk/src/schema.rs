@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use ferro_wit::schema::{
     CheckTerm, CheckTest, ColumnType, Comparison, DecimalSize, DefaultValue, ForeignKey, Index,
-    IntegerWidth, ManyToMany, ReferentialAction,
+    IntegerWidth, ManyToMany, ReferentialAction, UpdateValue,
 };
 use ferro_wit::types::Value;
 
@@ -316,6 +316,22 @@ impl<T> FieldOf<T> {
         self
     }
 
+    pub fn now_on_update(mut self) -> Self
+    where
+        T: Field<Base: Moment>,
+    {
+        self.field.on_update = Some(UpdateValue::Now);
+        self
+    }
+
+    pub fn random_uuid_on_update(mut self) -> Self
+    where
+        T: Field<Base: RandomDefault>,
+    {
+        self.field.on_update = Some(UpdateValue::RandomUuid);
+        self
+    }
+
     pub fn done(self) -> ferro_wit::schema::Field {
         self.field
     }
@@ -336,7 +352,7 @@ impl Counted for i64 {}
 /// Types that a database can set to the time of the transaction.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
-    message = "a field of type `{Self}` cannot have the time as its default",
+    message = "the database cannot set a field of type `{Self}` to the time",
     label = "expected `Date`, `Time`, `Timestamp` or `Timestamptz`"
 )]
 pub trait Moment {}

@@ -12,7 +12,9 @@ use syn::{
     Attribute, Data, DeriveInput, Error, Fields, Ident, LitStr, Path, Result, Type, Visibility,
 };
 
-use crate::attributes::{DefaultAttribute, FieldAttributes, ModelAttributes, SqlType};
+use crate::attributes::{
+    DefaultAttribute, FieldAttributes, ModelAttributes, SqlType, UpdateAttribute,
+};
 use crate::row::{self, RowField, type_span};
 
 use self::relations::Relation;
@@ -176,6 +178,8 @@ impl<'a> Model<'a> {
         });
         let version = self.fields.iter().find(|it| it.attributes.version);
         let version_name = option(version.map(|it| it.name.to_token_stream()));
+        let set_by_updates = self.fields.iter().filter(|it| it.attributes.update_value.is_some());
+        let set_by_updates = set_by_updates.map(|it| &it.name);
         let unchanged = version.map(|field| {
             let name = field.ident;
             quote! {
@@ -196,6 +200,7 @@ impl<'a> Model<'a> {
                 const FIELDS: &'static [&'static str] = &[#(#fields),*];
                 const KEY: &'static [&'static str] = &[#(#key_names),*];
                 const VERSION: ::core::option::Option<&'static str> = #version_name;
+                const SET_BY_UPDATES: &'static [&'static str] = &[#(#set_by_updates),*];
 
                 fn schema() -> ::ferro::__private::ferro_wit::schema::Model {
                     #schema
@@ -428,6 +433,13 @@ impl<'a> Field<'a> {
             }
             Some(DefaultAttribute::With(_)) => {
                 steps.push(quote_spanned!(at=> .default_of_client()))
+            }
+            None => {}
+        }
+        match &attributes.update_value {
+            Some(UpdateAttribute::Now) => steps.push(quote_spanned!(at=> .now_on_update())),
+            Some(UpdateAttribute::RandomUuid) => {
+                steps.push(quote_spanned!(at=> .random_uuid_on_update()))
             }
             None => {}
         }

@@ -47,4 +47,12 @@ struct OfAnotherType {
     code: String,
 }
 
+#[derive(Model, Clone)]
+struct Updated {
+    #[ferro(key)]
+    id: i64,
+    #[ferro(on_update = now)]
+    name: Option<String>,
+}
+
 fn main() {}

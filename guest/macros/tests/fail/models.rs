@@ -142,4 +142,10 @@ enum Generic<T> {
     One,
 }
 
+#[derive(Model, Clone)]
+struct UpdatedKey {
+    #[ferro(key, on_update = random_uuid)]
+    id: Uuid,
+}
+
 fn main() {}

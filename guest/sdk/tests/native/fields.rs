@@ -1,17 +1,17 @@
 //! What a field can ask for beside its type: another column type, defaults that the program makes,
-//! a version.
+//! a version, a time that updates set.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use ferro::prelude::*;
-use ferro::values::Decimal;
+use ferro::values::{Decimal, Timestamptz, Uuid};
 use ferro::{Dialect, Error, ErrorKind, OnConflict, sql};
 
 use crate::on_each_database;
 
 on_each_database! {
     ferro::schema![
-        super::Narrow, super::Ticket, super::Parcel, super::Draft, super::Crossing
+        super::Narrow, super::Ticket, super::Parcel, super::Draft, super::Crossing, super::Memo
     ] =>
     one_of_several_values_of_an_enum_is_one_too,
     columns_have_the_types_that_are_asked_for,
@@ -19,6 +19,7 @@ on_each_database! {
     a_default_is_made_by_a_function_of_any_name,
     a_change_to_a_row_that_another_has_changed_is_refused,
     an_upsert_that_changes_a_row_counts_its_version,
+    updates_set_the_time_by_themselves_unless_they_name_it,
 }
 
 #[derive(ferro::Enum, Debug, Clone, Copy, PartialEq)]
@@ -286,5 +287,51 @@ async fn an_upsert_that_changes_a_row_counts_its_version(db: Session) -> Result<
     let named = taken().update((Draft::text(), Draft::version()));
     let imported = Draft { version: 40, ..draft("i") };
     assert_eq!(Draft::upsert(&db, imported, named).await?.unwrap().version, 40);
+    Ok(())
+}
+
+#[derive(Model, Debug, Clone, PartialEq)]
+struct Memo {
+    #[ferro(key)]
+    id: i64,
+    text: String,
+    #[ferro(default = now, on_update = now)]
+    edited_at: Timestamptz,
+    #[ferro(on_update = random_uuid)]
+    tag: Option<Uuid>,
+}
+
+async fn updates_set_the_time_by_themselves_unless_they_name_it(db: Session) -> Result<(), Error> {
+    let long_ago = Timestamptz::parse("2000-01-01 00:00Z").unwrap();
+    let old = |id| Memo { id, text: "a".into(), edited_at: long_ago, tag: None };
+    let (mut one, two) = (Memo::create(&db, old(1)).await?, Memo::create(&db, old(2)).await?);
+    assert_eq!([&one, &two], [&old(1), &old(2)], "an insert is no update");
+    one.update(&db, |it| it.text = "a".into()).await?;
+    assert_eq!(one, old(1), "nothing has changed");
+
+    one.update(&db, |it| it.text = "b".into()).await?;
+    assert!(one.edited_at > long_ago && one.tag.is_some(), "{one:?}");
+    assert_eq!(Memo::get(&db, 1).await?, one);
+    one.update(&db, |it| it.edited_at = long_ago).await?;
+    assert_eq!(one.edited_at, long_ago, "the update names it");
+
+    let is_new = Memo::edited_at().gt(long_ago) & Memo::tag().is_not_null();
+    let reset = || [Memo::edited_at().set(long_ago), Memo::tag().set(None)];
+    assert_eq!(Memo::query().update(&db, reset()).await?, 2);
+    assert_eq!(Memo::query().filter(is_new.clone()).count(&db).await?, 0);
+    assert_eq!(Memo::query().update(&db, [Memo::text().set("c")]).await?, 2);
+    assert_eq!(Memo::query().filter(is_new.clone()).count(&db).await?, 2);
+
+    Memo::query().update(&db, reset()).await?;
+    Memo::bulk_update(&db, &[old(1), old(2)], Memo::text()).await?;
+    assert_eq!(Memo::query().filter(is_new.clone()).count(&db).await?, 2);
+    Memo::query().update(&db, reset()).await?;
+    assert!(Memo::update_or_create(&db, old(1), Memo::id()).await?.edited_at > long_ago);
+    let taken = OnConflict::on(Memo::id());
+    Memo::bulk_upsert(&db, &[old(2), old(3)], taken.clone().update(Memo::text())).await?;
+    assert_eq!(Memo::query().filter(is_new).count(&db).await?, 2);
+    assert_eq!(Memo::get(&db, 3).await?, old(3));
+    let named = taken.update((Memo::text(), Memo::edited_at()));
+    assert_eq!(Memo::upsert(&db, old(1), named).await?.unwrap().edited_at, long_ago);
     Ok(())
 }
