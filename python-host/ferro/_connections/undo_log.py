@@ -35,19 +35,23 @@ class UndoLog:
         *,
         new: bool = False,
         filled: tuple[str, ...] = (),
+        updated: tuple[str, ...] = (),
     ) -> None:
         """Record the tracked state of rows before it changes; `filled` are the fields that the
-        database fills in.
+        database fills in, `updated` those that an update sets by itself.
 
         `new` rows have no tracked state.
         """
         places = tuple([(name, table.places[name]) for name in filled])
+        changing = tuple([(name, table.places[name]) for name in updated])
         for row in rows:
             before = self._rows.get(id(row))
             if before is None:
                 known = None if new else getattr(row, "_ferro_loaded", None)
-                self._keep(row, known, places)
-            elif not before.filled and not (new and before.known is not None):
+                self._keep(row, known, places, changing)
+                continue
+            before.updated = before.updated or changing
+            if not before.filled and not (new and before.known is not None):
                 # A row that was stored before remains stored, even if it was inserted again as new.
                 before.filled = places
 
@@ -64,19 +68,21 @@ class UndoLog:
                 continue
             own = self._rows.get(id(row))
             if own is None:
-                self._keep(row, before.known, before.filled)
-            elif not own.filled and not (own.known is not None and before.known is None):
+                self._keep(row, before.known, before.filled, before.updated)
+                continue
+            own.updated = own.updated or before.updated
+            if not own.filled and not (own.known is not None and before.known is None):
                 own.filled = before.filled
 
     def clear(self) -> None:
         """Forget all entries: the block has ended."""
         self._rows = {}
 
-    def _keep(self, row: Model, known: Any, filled: Places) -> None:
+    def _keep(self, row: Model, known: Any, filled: Places, updated: Places) -> None:
         rows, number = self._rows, id(row)
         # When the row is collected, its entry goes too: another object may get its `id`.
         gone = weakref.ref(row, lambda _: rows.pop(number, None))
-        rows[number] = _Before(gone, known, filled)
+        rows[number] = _Before(gone, known, filled, updated)
 
 
 @dataclass(slots=True)
@@ -88,18 +94,25 @@ class _Before:
     """None if it was new."""
     filled: Places
     """The fields that the database generated."""
+    updated: Places
+    """The fields that an update set by itself."""
 
     def restore(self) -> None:
         row = self.row()
         if row is None:
             return
-        now = getattr(row, "_ferro_loaded", None)
+        now: Any = getattr(row, "_ferro_loaded", None)
         for name, place in self.filled:
             # Values assigned since are kept, as all assigned values are. A row whose key was not
             # read has no tracked state.
             if now is not None and place < len(now) and vars(row)[name] == now[place]:
                 vars(row)[name] = None
-        if self.known is not None:
-            object.__setattr__(row, "_ferro_loaded", self.known)
+        known: Any = self.known
+        for name, place in self.updated:
+            is_tracked = known is not None and now is not None and place < len(now)
+            if is_tracked and vars(row)[name] == now[place]:
+                vars(row)[name] = known[place]
+        if known is not None:
+            object.__setattr__(row, "_ferro_loaded", known)
         elif now is not None:
             object.__delattr__(row, "_ferro_loaded")

@@ -76,8 +76,9 @@ def conflict_of(
         assignments, values = all_assigned(table, dict(update))
     else:
         if update is None:
-            # A version counts the updates of the existing row.
+            # A version counts the updates of the existing row; the update sets others by itself.
             left = {*names, *(it.name for it in (*table.keys, table.version) if it is not None)}
+            left.update(table.set_by_updates)
             chosen = [name for name in given if name not in left]
         else:
             chosen = [table.written(name).name for name in _names("update", update)]

@@ -87,13 +87,24 @@ async def update(table: Table, row: Model, using: Using) -> None:
     if not change.names:
         return
     label, runner = runner_for(using or change.origin)
-    writing = runner.execute(change.query(table), change.values(table, row))
-    known = table.loader.know([row], label)
-    if await writing == 0:
+    values = change.values(table, row)
+    left = tuple([it for it in table.set_by_updates if it not in change.names])
+    if left:
+        returning = runner.fetch(change.query(table, left), values)
+        known = table.loader.know([row], label)
+        found = await returning
+        if found:
+            known = with_filled(table, left, [row], known, found)
+        is_missing = not found
+    else:
+        writing = runner.execute(change.query(table), values)
+        known = table.loader.know([row], label)
+        is_missing = await writing == 0
+    if is_missing:
         raise await missing(table, [change], runner)
     if change.counts(table):
         known = with_next_version(table, [row], known)
-    store(table, [row], known, using)
+    store(table, [row], known, using, updated=left)
 
 
 async def delete(table: Table, row: Model, using: Using) -> None:
@@ -124,13 +135,14 @@ def store(
     using: Using,
     *,
     filled: tuple[str, ...] = (),
+    updated: tuple[str, ...] = (),
 ) -> None:
     """Set the tracked state of rows that were stored; `filled` are the fields that the database
-    generated.
+    generated, `updated` those that an update set by itself.
     """
     inside = block(using)
     if inside is not None:
-        inside._undo_log.note(table, rows, filled=filled)
+        inside._undo_log.note(table, rows, filled=filled, updated=updated)
     move(table, rows, known)
     table.loader.store(list(rows), list(known))
 
@@ -299,9 +311,10 @@ class Change(NamedTuple):
     version: tuple[Any, ...] = ()
     """As it is stored; empty if it is not checked."""
 
-    def query(self, table: Table) -> Query:
+    def query(self, table: Table, returning: tuple[str, ...] | None = None) -> Query:
         """The statement of the update."""
-        return table.query(("update", self.names, named_version(table, self.version)))
+        version = named_version(table, self.version)
+        return table.query(("update", self.names, version, returning))
 
     def values(self, table: Table, row: Model) -> tuple[Any, ...]:
         """The parameters of the update."""

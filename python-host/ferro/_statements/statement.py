@@ -26,8 +26,8 @@ def query_json(table: Table, shape: Shape) -> tuple[str, list[Parameter]]:
       where a conflict is None or `(target, assignments, condition)`; its values come after those of
       a row, or in addition to the rows of `insert-many`
     - `("insert-from", fields, select)`, of the rows of a select
-    - `("update", fields, version)` and `("delete", version)`, of the row with a key and, if a
-      version field is named, with a version
+    - `("update", fields, version, returning)` and `("delete", version)`, of the row with a key and,
+      if a version field is named, with a version
     - `("update-many", fields, keys, version)`, where the rows contain these fields, their key and
       the version
 
@@ -120,10 +120,21 @@ def _projection(returning: tuple[str, ...] | None) -> Any:
     return {"fields": list(returning)} if returning else "model"
 
 
-def _update(arena: Arena, _: str, fields: tuple[str, ...], version: str | None) -> Any:
-    assignments = [{"field": field, "value": arena.value_of(field)} for field in fields]
-    rows = arena.row_with_key(version)
-    return {"update": {"model": arena.model, "set": assignments, "rows": rows}}
+def _update(
+    arena: Arena,
+    _: str,
+    fields: tuple[str, ...],
+    version: str | None,
+    returning: tuple[str, ...] | None,
+) -> Any:
+    return {
+        "update": {
+            "model": arena.model,
+            "set": [{"field": field, "value": arena.value_of(field)} for field in fields],
+            "rows": arena.row_with_key(version),
+            "returning": _projection(returning),
+        }
+    }
 
 
 def _update_many(

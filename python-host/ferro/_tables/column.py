@@ -27,7 +27,7 @@ from .column_type import (
     without_metadata,
     without_none,
 )
-from .constant import constant_default, database_default
+from .constant import constant_default, database_default, update_value
 from .field import ColumnOptions
 from .structure import Structure, keys_message
 
@@ -55,6 +55,8 @@ class Column:
     """Whether it counts the updates of its row."""
     db_default: Any = None
     """The WIT's `default-value`, as JSON; None if the database has none."""
+    on_update: str | None = None
+    """The WIT's `update-value`: what every update sets by itself."""
     filled: bool = False
     """Whether the database sets it if a row has no value: a generated key, or a default."""
     annotation: Any = None
@@ -160,6 +162,7 @@ class Column:
             "generated-key": self.generated,
             "version": self.version,
             "default": self.db_default or ("client" if self._is_made_by_client else None),
+            "on-update": self.on_update,
             "renamed-from": self.renamed_from,
         }
 
@@ -235,6 +238,11 @@ def column_of(
             f"field `{where}`: a version is an `int` that is never None, and not a key: "
             "`version: int = ferro.Field(default=1, version=True)`"
         )
+    on_update = update_value(where, kind, many, options.on_update)
+    if on_update is not None and options.primary_key:
+        raise SchemaError(
+            f"field `{where}`: a primary key identifies its row: leave out `on_update`"
+        )
     if asked is not None:
         db_default = database_default(where, kind, many, asked)
     else:
@@ -254,6 +262,7 @@ def column_of(
         has_default=not info.is_required(),
         version=options.version,
         db_default=db_default,
+        on_update=on_update,
         filled=generated or (asked is not None and is_made),
         annotation=annotation,
         db_column=options.db_column,

@@ -43,12 +43,7 @@ def constant_default(kind: str, default: Any) -> Any:
 def database_default(where: str, kind: str, many: bool, default: Any) -> Any:
     """The WIT's `default-value` for `db_default`, as JSON."""
     if isinstance(default, DatabaseDefault):
-        if many or kind not in default.kinds:
-            raise SchemaError(
-                f"field `{where}`: `{default!r}` is a default of {' and '.join(default.kinds)}, "
-                f"and this is {f'a list of {kind}' if many else kind}"
-            )
-        return default.name
+        return _computed(where, "a default of", kind, many, default)
     found = None if many else constant_default(kind, default)
     if found is None:
         raise SchemaError(
@@ -56,6 +51,28 @@ def database_default(where: str, kind: str, many: bool, default: Any) -> Any:
             f"value of its type, not `{default!r}`"
         )
     return found
+
+
+def update_value(where: str, kind: str, many: bool, value: Any) -> str | None:
+    """The WIT's `update-value` for `on_update`, as JSON."""
+    if value is None:
+        return None
+    if not isinstance(value, DatabaseDefault):
+        raise SchemaError(
+            f"field `{where}`: its `on_update` is `ferro.now` or `ferro.random_uuid`, "
+            f"not `{value!r}`"
+        )
+    return _computed(where, "for", kind, many, value)
+
+
+def _computed(where: str, role: str, kind: str, many: bool, value: DatabaseDefault) -> str:
+    """The name of what the database computes, if it fits the field."""
+    if many or kind not in value.kinds:
+        raise SchemaError(
+            f"field `{where}`: `{value!r}` is {role} {' and '.join(value.kinds)}, "
+            f"and this is {f'a list of {kind}' if many else kind}"
+        )
+    return value.name
 
 
 def _plain(kind: str, value: Any) -> Any:

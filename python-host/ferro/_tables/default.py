@@ -1,4 +1,4 @@
-"""Defaults that the database computes: `now`, `random_uuid`."""
+"""What the database computes for a field: `now`, `random_uuid`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from ..exceptions import TypeMismatch
 
 
 class DatabaseDefault:
-    """A default that the database computes for an insert without a value; created only by this
-    module.
+    """What the database computes for an insert without a value, or for each update; created only
+    by this module.
     """
 
     def __init__(self, name: str, kinds: tuple[str, ...], instead: str, meaning: str) -> None:
@@ -34,21 +34,23 @@ now = DatabaseDefault(
     "now",
     ("date", "time", "timestamp", "timestamptz"),
     "what Python has, such as `datetime.now(timezone.utc)`",
-    """For `Field(db_default=ferro.now)`: the time of the transaction, in UTC; on SQLite, which has
-    no such thing, that of the statement, in milliseconds.
+    """For `Field(db_default=ferro.now)` and `Field(on_update=ferro.now)`: the time of the
+    transaction, in UTC; on SQLite, which has no such thing, that of the statement, in milliseconds.
 
     Example:
         >>> import datetime, ferro
         >>> class Visit(ferro.Model, table="doc_page_visit"):
         ...     id: int | None = ferro.Field(default=None, primary_key=True)
         ...     made: datetime.datetime = ferro.Field(db_default=ferro.now)
+        ...     left: datetime.datetime | None = ferro.Field(default=None, on_update=ferro.now)
     """,
 )
 random_uuid = DatabaseDefault(
     "random-uuid",
     ("uuid",),
     "`uuid.uuid4()`",
-    """For `Field(db_default=ferro.random_uuid)`: a random UUID, of version 4.
+    """For `Field(db_default=ferro.random_uuid)` and `Field(on_update=ferro.random_uuid)`: a random
+    UUID, of version 4.
 
     Example:
         >>> import uuid, ferro

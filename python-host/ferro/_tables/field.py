@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from .._argument import check
 from .._message import nearest
 from ..exceptions import SchemaError
+from .default import DatabaseDefault
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class ColumnOptions:
     db_type: str | None = None
     db_check: bool | Callable[[Any], Any] = False
     db_default: Any = None
+    on_update: DatabaseDefault | None = None
     version: bool = False
     renamed_from: str | None = None
 
@@ -54,6 +56,7 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
     db_type: str | None = None,
     db_check: bool | Callable[[Any], Any] = False,
     db_default: Any = None,
+    on_update: DatabaseDefault | None = None,
     version: bool = False,
     renamed_from: str | None = None,
     **options: Any,
@@ -67,9 +70,11 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
     values of an enum or a `Literal`); a function adds other conditions, `db_check=lambda age: age
     >= 18`. `db_default` is the value in the database if an insert has none: `ferro.now`,
     `ferro.random_uuid` or a plain value. Until it is stored, an instance without a value has None,
-    then the database's value. An `int` with `version=True` counts the updates of its row: `save`
-    and `delete` raise `StaleObjectError` if the row has changed since it was read. `renamed_from`
-    is the former name of the column, for `ferro.migrate`. All other options are Pydantic's.
+    then the database's value. With `on_update`, `ferro.now` or `ferro.random_uuid`, every update of
+    a row sets the field, unless it names the field. An `int` with `version=True` counts the updates
+    of its row: `save` and `delete` raise `StaleObjectError` if the row has changed since it was
+    read. `renamed_from` is the former name of the column, for `ferro.migrate`. All other options
+    are Pydantic's.
 
     Example:
         >>> import ferro
@@ -112,6 +117,7 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
             db_type=db_type,
             db_check=db_check,
             db_default=db_default,
+            on_update=on_update,
             version=version,
             renamed_from=renamed_from,
         )

@@ -55,6 +55,8 @@ class Table:
     """All fields, in order."""
     filled: tuple[Column, ...]
     """The columns that the database sets if a row has no value."""
+    set_by_updates: tuple[str, ...]
+    """The fields that every update sets by itself."""
     places: dict[str, int]
     """The index of each field in the tracked state of a row."""
     enums: tuple[Column, ...]
@@ -118,6 +120,11 @@ class Table:
         )
         if declared is None:
             return column
+        if column.on_update is not None:
+            raise SchemaError(
+                f"field `{self.label}.{column.name}`: it holds the key of `{declared.name}`: leave "
+                "out `on_update`"
+            )
         return dataclasses.replace(
             column,
             index=column.index or declared.index,
@@ -245,6 +252,7 @@ class Table:
         self.version = next((it for it in columns.values() if it.version), None)
         self.names = tuple(columns)
         self.filled = tuple(it for it in columns.values() if it.filled)
+        self.set_by_updates = tuple(it.name for it in columns.values() if it.on_update is not None)
         self._without: dict[tuple[str, ...], tuple[str, ...]] = {(): self.names}
         self.enums = tuple(it for it in columns.values() if it.enumeration is not None)
         self.encoded = {it.name: it.encode for it in columns.values() if it.encode is not None}
