@@ -13,15 +13,15 @@ use crate::connect::FAREWELL;
 use crate::error::caught;
 use crate::vigil::{Inquiry, Vigil};
 
-/// A connection to PostgreSQL. SQLx opens it and counts it, and never gets it back: there, one that
-/// has fallen silent would be waited for. Dropping it closes it.
+/// A connection to PostgreSQL. SQLx opens and counts it, but it is never returned to SQLx, which
+/// would wait for a connection that has gone silent. Dropping it closes it.
 pub(crate) struct Backend {
-    /// None only while it is closed.
+    /// `None` only while it is being closed.
     connection: Option<PoolConnection<Postgres>>,
     vigil: Vigil,
 }
 
-/// What a connection did when it was asked for a sign of life.
+/// The result of a ping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sign {
     Alive,
@@ -34,7 +34,7 @@ impl Backend {
         Self { connection: Some(connection), vigil: Vigil::new(inquiry) }
     }
 
-    /// The connection, and what waits for its answers.
+    /// The connection, and the [`Vigil`] that waits for its answers.
     pub(crate) fn parts(&mut self) -> (&mut PgConnection, &Vigil) {
         match &mut self.connection {
             Some(connection) => (connection, &self.vigil),
@@ -42,7 +42,7 @@ impl Backend {
         }
     }
 
-    /// Asks for a sign of life.
+    /// Pings the server.
     pub(crate) async fn ask(&mut self, within: Duration) -> Sign {
         match timeout(within, caught(pin!(self.ping()))).await {
             Ok(Ok(())) => Sign::Alive,
@@ -51,8 +51,8 @@ impl Backend {
         }
     }
 
-    /// Closes the connection with a farewell, which is not waited for where there is silence: behind
-    /// TLS, the server has to answer it.
+    /// Closes the connection with a termination message. The wait is limited: behind TLS, the
+    /// server has to answer, and it may be silent.
     pub(crate) async fn leave(mut self) {
         if let Some(connection) = self.connection.take() {
             let _ = timeout(FAREWELL, connection.close()).await;

@@ -1,4 +1,4 @@
-//! Filling the columns of a batch, value by value, straight from what a database sent.
+//! Fills the columns of a batch, value by value, directly from what a database sent.
 
 use ferro_wit::types::{
     Arrays, Batch, Blobs, Column, ColumnInfo, Elements, ScalarType, Scalars, Texts,
@@ -16,19 +16,19 @@ pub(crate) struct BatchBuilder {
 /// A column of the next batch.
 pub(crate) struct ColumnBuilder {
     items: Scalars,
-    /// Where each row ends, if each is an array.
+    /// Where each row ends, if the rows are arrays.
     ends: Option<Vec<u32>>,
-    /// Rows that are null rather than an array.
+    /// The rows that are null instead of an array.
     nulls: Option<Vec<u8>>,
     origin: Origin,
 }
 
-/// Who says what the values of a column are.
+/// Where the type of a column comes from.
 #[derive(Clone, Copy, PartialEq)]
 enum Origin {
-    /// The statement itself, or the plan that it is of.
+    /// The statement itself, or its plan.
     Statement,
-    /// A caller, of SQL text that may give anything.
+    /// The caller, who expects it of SQL text that may return anything.
     Caller { nullable: bool },
 }
 
@@ -37,7 +37,7 @@ impl BatchBuilder {
         Self::with(columns, |_| Origin::Statement)
     }
 
-    /// Of SQL text, whose columns are those that its caller expects.
+    /// For SQL text, with the columns that its caller expects.
     pub(crate) fn of_text(columns: &[ColumnInfo]) -> Self {
         Self::with(columns, |it| Origin::Caller { nullable: it.nullable })
     }
@@ -47,12 +47,12 @@ impl BatchBuilder {
         Self { columns: columns.iter().map(column).collect(), rows: 0, bytes: 0 }
     }
 
-    /// The columns, each of which takes one value for a row, and then `end_row`.
+    /// The columns. For each row, each of them takes one value; then comes `end_row`.
     pub(crate) fn columns(&mut self) -> &mut [ColumnBuilder] {
         &mut self.columns
     }
 
-    /// Ends a row, whose values came in so many bytes.
+    /// Ends a row, whose values arrived in this many bytes.
     pub(crate) fn end_row(&mut self, bytes: usize) {
         self.rows += 1;
         self.bytes += bytes + self.columns.len() * size_of::<u64>();
@@ -62,12 +62,12 @@ impl BatchBuilder {
         self.rows
     }
 
-    /// About how much memory the values take.
+    /// The approximate size of the values in memory.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The batch; the builder begins the next one, which will probably be as large.
+    /// Returns the batch and begins the next one, with room for as many values.
     pub(crate) fn split(&mut self) -> Batch {
         let columns = self.columns.iter().map(ColumnBuilder::like).collect();
         std::mem::replace(self, Self { columns, rows: 0, bytes: 0 }).finish()
@@ -89,12 +89,12 @@ impl ColumnBuilder {
         self.ends.is_some()
     }
 
-    /// What its values are.
+    /// The type of its values.
     pub(crate) fn expected(&self) -> Expected {
         Expected { kind: self.items.elements.kind(), many: self.is_array() }
     }
 
-    /// Whether its values may be computed, and of another type than is expected.
+    /// Whether its values may be computed, and have another type than expected.
     pub(crate) fn may_be_computed(&self) -> bool {
         self.origin != Origin::Statement
     }
@@ -128,7 +128,7 @@ impl ColumnBuilder {
         Ok(())
     }
 
-    /// Nothing yet, with room for as much.
+    /// An empty builder with the same capacity.
     fn like(&self) -> Self {
         Self {
             items: Scalars { elements: like(&self.items.elements), nulls: None },
@@ -149,7 +149,8 @@ impl ColumnBuilder {
     }
 }
 
-/// Bitmaps grow with nulls only; values that follow the last one belong to them too.
+/// Extends a bitmap to its full length: it only grows when a null is added, and non-null values may
+/// follow the last one.
 fn fit(nulls: &mut Option<Vec<u8>>, length: usize) {
     if let Some(nulls) = nulls {
         nulls.resize(length.div_ceil(8), 0);
@@ -181,7 +182,7 @@ fn like(full: &Elements) -> Elements {
     }
 }
 
-/// Leaves the first rows in a batch; the others, if there are more.
+/// Leaves the first rows in the batch, and returns the others, if there are any.
 pub(crate) fn split_off(batch: &mut Batch, rows: u32) -> Option<Batch> {
     let left = batch.rows.checked_sub(rows).filter(|left| *left > 0)?;
     batch.rows = rows;
@@ -227,7 +228,7 @@ fn split_elements(elements: &mut Elements, at: usize) -> Elements {
     }
 }
 
-/// Where the first ones end, and the ends of the others, counted from there.
+/// The end of the first rows, and the ends of the others relative to it.
 fn split_ends(ends: &mut Vec<u32>, at: usize) -> (usize, Vec<u32>) {
     let rest = ends.split_off(at);
     let start = ends.last().copied().unwrap_or(0);

@@ -112,7 +112,7 @@ impl Databases {
         database.replace(url, options).await?;
         match self.get(Some(label)) {
             Ok(kept) if kept.is(&database) => Ok(()),
-            // It was disconnected meanwhile.
+            // It was disconnected, or replaced by another call, meanwhile.
             other => {
                 database.disconnect().await;
                 other.and(Err(invalid_configuration(format!(

@@ -1,5 +1,6 @@
-//! What has to end by some time, whoever holds it. Who does nothing with a transaction, or with the rows
-//! of a write, would else keep others from writing for as long as he likes.
+//! Deadlines for what callers hold, such as transactions and cursors that write. A caller that did
+//! nothing with a transaction, or with the rows of a write, could otherwise block other writers for
+//! as long as it likes.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,17 +11,17 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-/// What can be ended from outside.
+/// Something that can be ended from outside.
 pub(crate) trait Expire: Send + Sync {
-    /// Its time is over.
+    /// Called when its time is over.
     fn expire(&self);
 }
 
-/// The deadlines of a pool. One task looks after them, and only while there are any: most of what has
-/// a deadline ends long before it, and costs an entry here.
+/// The deadlines of a pool. A single task watches them, and only while there are any: most
+/// operations end long before their deadline, and only cost an entry here.
 pub(crate) struct Deadlines {
     queue: Mutex<Queue>,
-    /// One is earlier than those before.
+    /// Wakes the task when a new deadline is earlier than all others.
     earlier: Notify,
     runtime: Handle,
 }
@@ -28,16 +29,16 @@ pub(crate) struct Deadlines {
 #[derive(Default)]
 struct Queue {
     waiting: BTreeMap<Key, Weak<dyn Expire>>,
-    /// The number of the next one.
+    /// The number of the next deadline.
     next: u64,
-    /// When the task looks again; none: there is no task.
+    /// When the task wakes up; `None` if there is no task.
     wakes: Option<Instant>,
 }
 
-/// Deadlines at the same time differ in their numbers.
+/// The number distinguishes deadlines at the same time.
 type Key = (Instant, u64);
 
-/// A deadline, until it is dropped.
+/// A deadline, which is removed when this is dropped.
 pub(crate) struct Deadline {
     deadlines: Arc<Deadlines>,
     key: Key,
@@ -48,7 +49,7 @@ impl Deadlines {
         Self { queue: Mutex::default(), earlier: Notify::new(), runtime }
     }
 
-    /// Has something end at some time, if it is still there.
+    /// Ends something at this time, if it still exists then.
     pub(crate) fn add(self: &Arc<Self>, end: Instant, what: Weak<dyn Expire>) -> Deadline {
         let mut queue = self.queue.lock();
         let key = (end, queue.next);
@@ -71,17 +72,17 @@ impl Deadlines {
         }
     }
 
-    /// Ends what has no time left; when to look again, if anything is left.
+    /// Ends everything whose time is over; returns when to wake up next, if anything is left.
     fn expire(&self) -> Option<Instant> {
         let mut queue = self.queue.lock();
         let later = queue.waiting.split_off(&(Instant::now(), u64::MAX));
         let late = std::mem::replace(&mut queue.waiting, later);
         queue.wakes = queue.waiting.keys().next().map(|(end, _)| *end);
         let wakes = queue.wakes;
-        // What ends takes its deadline back.
+        // Dropping what has ended removes its deadline, which takes the lock.
         drop(queue);
         for it in late.into_values().filter_map(|it| it.upgrade()) {
-            // One that panics must not take the others' deadlines with it.
+            // A panic in one of them must not affect the deadlines of the others.
             if catch_unwind(AssertUnwindSafe(|| it.expire())).is_err() {
                 tracing::error!("ending an operation at its deadline panicked");
             }
@@ -141,14 +142,14 @@ mod tests {
             deadlines.add(Instant::now() + time, what)
         };
         let (soon, late) = (Duration::from_millis(20), Duration::from_secs(3600));
-        // The second is earlier than the one that the task waits for.
+        // The second deadline is earlier than the one that the task waits for.
         let (last, _first, taken_back) = (add(0, late), add(1, soon), add(2, soon));
         drop(taken_back);
         assert_eq!(tasks(), 1);
         eventually(|| ended() == [0, 1, 0]).await;
         assert_eq!(deadlines.queue.lock().waiting.len(), 1);
 
-        // What has ended in time is forgotten, and with the last one so is the task.
+        // Deadlines are removed when something ends in time; after the last one, the task ends.
         drop((last, add(0, soon)));
         assert!(deadlines.queue.lock().waiting.is_empty());
         eventually(|| tasks() == 0).await;

@@ -1,4 +1,4 @@
-//! A connection lent by a pool, which goes back only if it is known to be at rest.
+//! A connection on loan from a pool, which is returned only if it is known to be idle.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::reset::{Traces, reset};
 use crate::sqlite::{self, Claim};
 use crate::statement::Watch;
 
-/// How long a returning connection has for its sign of life before it is closed instead.
+/// How long a connection that is returned may take to answer a ping before it is closed instead.
 pub(crate) const RETURN_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long SQLite has to come to the end of a batch that nobody waits for, before it is told to
-/// stop. A write then ends as its cursor left it, not rolled back.
+/// How long SQLite may take to finish a batch that was abandoned, before it is interrupted. An
+/// interrupted write keeps what its cursor has done; it is not rolled back.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// A connection of one of the two databases.
+/// A connection to either database.
 pub(crate) enum Connection {
     Sqlite(sqlite::Connection),
     Postgres(Backend),
@@ -32,57 +32,58 @@ pub(crate) enum Connection {
 
 /// A connection with its permits.
 ///
-/// Call [`doubt`](Self::doubt) before an operation that may be cancelled halfway and
-/// [`clear`](Self::clear) after it ended well. A lease that is dropped in doubt closes its
-/// connection, so that nobody reads another's answer or runs in another's transaction. What still
-/// runs on it ends at the database, too: SQLite is told, PostgreSQL watches for the closed socket.
-/// Of callers whose backends are counted, the permits count until the server has noticed: who gives
-/// up one statement after another does not have more of them run than there are permits.
+/// Call [`doubt`](Self::doubt) before an operation that may be cancelled halfway, and
+/// [`clear`](Self::clear) after it ended well. If a lease is dropped in doubt, its connection is
+/// closed, so that nobody reads another caller's answer or runs in another caller's transaction.
+/// Whatever still runs on it ends at the database, too: SQLite is interrupted, PostgreSQL notices
+/// the closed socket. If the backends of a caller are counted, its permits are kept until the
+/// server has noticed: a caller that abandons statements cannot have more of them running than it
+/// has permits.
 pub(crate) struct Lease {
-    /// None only while it is given back.
+    /// `None` only while it is being returned.
     connection: Option<Connection>,
     standing: Standing,
     traces: Traces,
     persistence: Persistence,
     permits: Option<PoolPermits>,
-    /// When it was checked out of the pool of SQLx.
+    /// When it was acquired from SQLx's pool.
     checked_out: Instant,
-    /// It was opened for this caller, or gave him a sign of life.
+    /// Whether it was opened, or answered a ping, for this caller.
     fresh: bool,
     parking: Arc<Parking>,
 }
 
-/// What is known of a connection.
+/// What is known about the state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     AtRest,
-    /// Something may run on it.
+    /// A statement may still run on it.
     Doubtful,
-    /// It is broken, and the other end knows.
+    /// It is broken, and the server knows it.
     Lost,
 }
 
-/// What outlives a statement on the connections of a pool.
+/// What persists on the connections of a pool after a statement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Persistence {
-    /// Prepared statements, and settings: there is a session.
+    /// Whether prepared statements and settings persist: there is a session.
     pub(crate) statements: bool,
-    /// That they are told to [`watch`](crate::connect::watch).
+    /// Whether [`watch`](crate::connect::watch) is run on each.
     pub(crate) watch: bool,
 }
 
-/// The right to use a connection of the pool. The permit goes last: whoever gets it finds the
-/// connection idle, or room for another.
+/// The right to use a connection of the pool. The fields are dropped in this order, the permit
+/// last: whoever gets it then finds the connection idle, or room for another.
 pub(crate) struct PoolPermits {
     /// Only connections to SQLite have one.
     pub(crate) claim: Option<Claim>,
-    /// That of a backend of the server, where they are counted.
+    /// The permit for a backend of the server, if they are counted.
     pub(crate) worker: Option<OwnedSemaphorePermit>,
     pub(crate) permit: OwnedSemaphorePermit,
 }
 
 impl Lease {
-    /// A connection that SQLx lent at some time; a fresh one has just shown that it lives.
+    /// A connection that was acquired from SQLx at some time; a fresh one is known to be alive.
     pub(crate) fn new(
         connection: Connection,
         persistence: Persistence,
@@ -103,7 +104,6 @@ impl Lease {
         }
     }
 
-    /// The connection.
     pub(crate) fn connection(&mut self) -> &mut Connection {
         match &mut self.connection {
             Some(connection) => connection,
@@ -111,17 +111,17 @@ impl Lease {
         }
     }
 
-    /// A statement is sent on the connection.
+    /// Starts logging a statement that is about to be sent.
     pub(crate) fn watch(&self, sql: &str) -> Watch {
         Watch::begin(self.parking.log(), sql)
     }
 
-    /// Runs what takes no values and returns no rows.
+    /// Runs a command that takes no values and returns no rows.
     pub(crate) async fn command(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         self.command_told_as(sql, sql).await
     }
 
-    /// Runs SQL with values in it, and tells a text without them.
+    /// Runs SQL that contains values, and logs a text without them.
     pub(crate) async fn command_told_as(
         &mut self,
         told: &str,
@@ -145,74 +145,76 @@ impl Lease {
         self.traces != Traces::Stranger
     }
 
-    /// The runtime that gives the connection back.
+    /// The runtime in which the connection is returned.
     pub(crate) fn runtime(&self) -> Handle {
         self.parking.runtime().clone()
     }
 
-    /// Those of the pool.
+    /// The deadlines of the pool.
     pub(crate) fn deadlines(&self) -> &Arc<Deadlines> {
         self.parking.deadlines()
     }
 
-    /// Whether the connection has just shown that it lives.
+    /// Whether the connection is known to be alive.
     pub(crate) fn is_fresh(&self) -> bool {
         self.fresh
     }
 
-    /// Whether a prepared statement may outlive its execution: `persistent` for SQLx, which gives
-    /// names to persistent statements and forgets them where its cache has no room.
+    /// Whether a prepared statement may be kept after its execution: SQLx's `persistent`. SQLx
+    /// names persistent statements, and drops them when its cache is full.
     pub(crate) fn keeps_statements(&self) -> bool {
         self.persistence.statements
     }
 
-    /// From here on the connection is in an unknown state: dropping the lease closes it.
+    /// Marks the state of the connection as unknown: dropping the lease closes it.
     pub(crate) fn doubt(&mut self) {
         self.standing = Standing::Doubtful;
     }
 
-    /// The connection is broken: dropping the lease closes it.
+    /// Marks the connection as broken: dropping the lease closes it.
     pub(crate) fn lose(&mut self) {
         self.standing = Standing::Lost;
     }
 
-    /// The connection is at rest again: dropping the lease gives it back.
+    /// Marks the connection as idle again: dropping the lease returns it.
     pub(crate) fn clear(&mut self) {
         self.standing = Standing::AtRest;
     }
 
-    /// Statements may have left traces, for which the connection is reset or closed before another
-    /// caller has it.
+    /// Notes that statements may have left traces, because of which the connection is reset or
+    /// closed before it is used by another caller.
     pub(crate) fn leave(&mut self, traces: Traces) {
         self.traces = self.traces.max(traces);
     }
 
-    /// What runs on the connection is to end now, where the database can be told so without losing
-    /// the connection: on SQLite. The error is `cancelled`.
+    /// Interrupts what runs on the connection, if the database allows that without losing the
+    /// connection: on SQLite. The error is `cancelled`.
     pub(crate) fn stop(&self) {
         if let Some(Connection::Sqlite(connection)) = &self.connection {
             connection.stop();
         }
     }
 
-    /// The connection may run statements again.
+    /// Allows statements on the connection again.
     pub(crate) fn resume(&self) {
         if let Some(Connection::Sqlite(connection)) = &self.connection {
             connection.resume();
         }
     }
 
-    /// Gives the connection back and waits until the next caller can have it. Dropping does the
-    /// same, but the pool may open another connection meanwhile.
+    /// Returns the connection, and waits until the next caller can have it. Dropping the lease also
+    /// returns it, but the pool may open another connection meanwhile.
     pub(crate) async fn release(mut self) {
         if let Some(returning) = self.end() {
-            // In a task of its own, so that a caller who stops waiting does not lose it.
+            // It is returned in a separate task, so that it is not lost if the caller stops
+            // waiting.
             let _ = returning.await;
         }
     }
 
-    /// Ends the lease. A connection that is in doubt or cannot be reset is closed, one that is as good
-    /// as new is kept at hand; what is to be waited for, where it is reset or goes back to SQLx.
+    /// Ends the lease. A connection that is in doubt or cannot be reset is closed; a clean one is
+    /// parked for the next caller. Returns a task to wait for if the connection is reset or
+    /// returned to SQLx.
     fn end(&mut self) -> Option<JoinHandle<()>> {
         if self.standing != Standing::AtRest {
             self.stop();
@@ -251,14 +253,14 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // The pool spawns tasks of its own when connections leave it.
+        // The pool spawns tasks when connections leave it.
         let _inside = self.parking.runtime().enter();
         drop(self.end());
     }
 }
 
 impl Connection {
-    /// Whether the next caller may have it as it is.
+    /// Whether the next caller may have it without a reset.
     fn is_clean(&mut self) -> bool {
         match self {
             Self::Sqlite(connection) => {
@@ -269,7 +271,7 @@ impl Connection {
         }
     }
 
-    /// Closes it, or has it closed as soon as nothing runs on it.
+    /// Closes it, at once or as soon as nothing runs on it.
     fn close(self) {
         match self {
             Self::Sqlite(connection) => drop(connection),
@@ -277,8 +279,8 @@ impl Connection {
         }
     }
 
-    /// Gives one to SQLite back to SQLx, which ages it, and closes one to PostgreSQL; whether it gave a
-    /// sign of life.
+    /// Returns a SQLite connection to SQLx, which limits its age; closes a PostgreSQL connection.
+    /// Returns whether it answered.
     pub(crate) async fn give_back(self) -> bool {
         match self {
             Self::Sqlite(connection) => return_sqlite(connection).await,
@@ -290,7 +292,8 @@ impl Connection {
     }
 }
 
-/// Returning asks for a sign of life. A server that stalls costs the connection, not the permit.
+/// Returns a connection, waiting for its answer. If a server stalls, the connection is lost, but
+/// not the permit.
 pub(crate) async fn give_back(connection: Connection, permits: PoolPermits) {
     if !connection.give_back().await {
         tracing::warn!("closed a connection that did not respond when it was returned");
@@ -298,7 +301,7 @@ pub(crate) async fn give_back(connection: Connection, permits: PoolPermits) {
     drop(permits);
 }
 
-/// Resets a connection, for whom it is as good as new then.
+/// Resets a connection, after which other callers may use it.
 async fn renew(
     mut connection: Connection,
     permits: PoolPermits,
@@ -319,20 +322,20 @@ async fn renew(
     }
 }
 
-/// Keeps the permits of a connection that was closed until the server has noticed.
+/// Keeps the permits of a closed connection until the server has noticed that.
 async fn unnoticed(permits: PoolPermits, parking: Arc<Parking>) {
     sleep(NOTICED).await;
     parking.end_use();
     drop(permits);
 }
 
-/// What nobody listens to any more is stopped; the connection is good for others.
+/// Interrupts a statement that was abandoned; the connection can be used again.
 async fn return_sqlite(mut connection: sqlite::Connection) -> bool {
     let finished = timeout(PATIENCE, connection.finish()).await.is_ok();
     if !finished {
         connection.stop();
         if timeout(RETURN_TIMEOUT, connection.finish()).await.is_err() {
-            // It is closed when it ends what it runs.
+            // It is closed when its statement ends.
             return false;
         }
         connection.resume();

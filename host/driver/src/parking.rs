@@ -1,9 +1,10 @@
-//! The permits of a pool, and connections that go from caller to caller.
+//! The permits of a pool, and its idle connections.
 //!
-//! SQLx asks a connection for a sign of life when it comes back and before it is lent again, which
-//! costs more than many a statement. So it lends connections for a term, and within the term they are
-//! kept at hand here. One to SQLite goes back after a moment, and SQLx ages it. One to PostgreSQL may
-//! have fallen silent, for which SQLx would wait: it stays here as long as it lives.
+//! SQLx pings a connection when it is returned and before it is reused, which takes longer than
+//! many statements. So connections are acquired from SQLx for a term, and kept here between
+//! callers. A SQLite connection goes back to SQLx after a second, and SQLx limits its age. A
+//! PostgreSQL connection may have gone silent, and SQLx would wait for it: it stays here as long as
+//! it lives.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,27 +23,27 @@ use crate::lease::{Connection, PoolPermits, give_back};
 use crate::sqlite::Claim;
 use crate::statement::Log;
 
-/// How long a connection that was used needs no sign of life before it is used again; and how often it
-/// is looked whether the term of one is over.
+/// How long after its last use a connection is used again without a ping, and the interval at which
+/// expired connections are looked for.
 pub(crate) const MOMENT: Duration = Duration::from_secs(1);
-/// How long opening a connection takes at most, where nothing is in the way.
+/// How long opening a connection takes at most if there is no problem.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// How often it is looked whether connections are in use still.
+/// The interval at which a pool that is being closed checks whether connections are still in use.
 const BLINK: Duration = Duration::from_millis(20);
 
-/// How long connections are kept here. None: for ever.
+/// How long connections are kept here. `None`: forever.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Term {
-    /// How long one is at hand that nobody wants.
+    /// How long an idle connection is kept.
     pub(crate) idle: Option<Duration>,
-    /// How long SQLx lends one.
+    /// How long a connection acquired from SQLx is kept.
     pub(crate) life: Option<Duration>,
-    /// So many are kept that nobody wants.
+    /// How many idle connections are kept in any case.
     pub(crate) least: u32,
 }
 
 impl Term {
-    /// For connections that SQLx ages: short beside the times after which it closes one.
+    /// For connections whose age SQLx limits: short compared with SQLx's own limits.
     pub(crate) const SHORT: Self = Self { idle: Some(MOMENT), life: Some(MOMENT), least: 0 };
 
     fn is_over(&self, checked_out: Instant, now: Instant) -> bool {
@@ -50,40 +51,40 @@ impl Term {
     }
 }
 
-/// The permits of a pool and who has them.
+/// The permits of a pool, and its idle connections.
 pub(crate) struct Parking {
     log: Arc<Log>,
     term: Term,
-    /// One permit for each place in the pool. Whoever has one finds an idle connection or room for
-    /// another, so that waiting for others and waiting for the server are told apart.
+    /// One permit per connection of the pool. Whoever has one finds an idle connection or room for
+    /// another, so waiting for other callers and waiting for the server can be told apart.
     permits: Arc<Semaphore>,
     waiting: AtomicU32,
-    /// How many connections are in use.
+    /// The number of connections in use.
     in_use: AtomicU32,
-    /// Callers whose connection is a long time in opening, and what tells them of another.
+    /// The number of callers whose connection takes long to open; `returned` tells them of another.
     stuck: AtomicU32,
     returned: Notify,
     at_hand: Mutex<AtHand>,
     deadlines: Arc<Deadlines>,
-    /// Connections may come back on a thread that no runtime knows, of a garbage collector for one.
+    /// Connections may be returned on a thread without a runtime, such as a garbage collector's.
     runtime: Handle,
 }
 
 #[derive(Default)]
 struct AtHand {
-    /// The one that was used last comes last, and is used next.
+    /// The most recently used connection is last, and is used next.
     parked: Vec<Parked>,
-    /// A task looks after those that nobody wants.
+    /// Whether a task sweeps those that are idle for too long.
     swept: bool,
-    /// Nothing is parked any more.
+    /// Whether nothing may be parked any more.
     closed: bool,
 }
 
-/// A connection at hand.
+/// An idle connection.
 pub(crate) struct Parked {
     pub(crate) connection: Connection,
     pub(crate) claim: Option<Claim>,
-    /// When it was checked out of the pool of SQLx.
+    /// When it was acquired from SQLx's pool.
     pub(crate) checked_out: Instant,
     /// When it was last used.
     pub(crate) since: Instant,
@@ -106,7 +107,7 @@ impl Parking {
         }
     }
 
-    /// What the statements of the pool are told with.
+    /// The log for the statements of the pool.
     pub(crate) fn log(&self) -> &Arc<Log> {
         &self.log
     }
@@ -115,12 +116,12 @@ impl Parking {
         &self.runtime
     }
 
-    /// What callers hold and have to end by some time.
+    /// The deadlines for what callers hold.
     pub(crate) fn deadlines(&self) -> &Arc<Deadlines> {
         &self.deadlines
     }
 
-    /// A permit for a connection, in the order in which callers asked.
+    /// Acquires a permit for a connection, in order of arrival.
     pub(crate) async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             return Ok(permit);
@@ -129,12 +130,12 @@ impl Parking {
         Arc::clone(&self.permits).acquire_owned().await.map_err(|_| closed())
     }
 
-    /// The connection at hand that was used last.
+    /// Takes the most recently used idle connection.
     pub(crate) fn take(&self) -> Option<Parked> {
         self.at_hand.lock().parked.pop()
     }
 
-    /// Closes what is at hand and was not used since some time.
+    /// Closes idle connections that have not been used since this time.
     pub(crate) fn forget(&self, before: Instant) {
         let mut at_hand = self.at_hand.lock();
         let parked = std::mem::take(&mut at_hand.parked);
@@ -144,14 +145,16 @@ impl Parking {
         drop::<Vec<_>>(silent);
     }
 
-    /// A connection that comes back, for a caller who has a permit and waits for the server to open
-    /// one: it may have no room for more. Who needs no patience is not disturbed.
+    /// Waits for a connection to be returned, on behalf of a caller with a permit whose new
+    /// connection takes long to open: the server may have no room for more. Sleeps first, so that
+    /// it costs nothing if opening is quick.
     pub(crate) async fn returned(&self) -> Parked {
         sleep(PATIENCE).await;
         let _counted = (Counted::in_(&self.stuck), Counted::in_(&self.waiting));
         loop {
             let mut returned = pin!(self.returned.notified());
-            // In line from here on: of several that return before it waits, each is told to somebody.
+            // Registers before the check: if several are returned before it waits, each wakes
+            // another caller.
             returned.as_mut().enable();
             if let Some(parked) = self.take() {
                 return parked;
@@ -160,8 +163,8 @@ impl Parking {
         }
     }
 
-    /// Keeps a connection at hand that was lent at some time, unless its term is over and nobody waits
-    /// for it. Whoever gets its permit then finds it.
+    /// Parks a connection, unless its term is over and nobody waits for it. Whoever gets its permit
+    /// then finds it.
     pub(crate) fn park(
         self: &Arc<Self>,
         connection: Connection,
@@ -181,7 +184,7 @@ impl Parking {
         }
     }
 
-    /// Keeps a connection at hand that was opened for nobody, and that no permit was taken for.
+    /// Parks a connection that was opened for no caller, and without a permit.
     pub(crate) fn add(self: &Arc<Self>, connection: Connection) -> Result<(), Connection> {
         let is_wanted = self.keep(connection, None, Instant::now()).map_err(|(it, _)| it)?;
         if is_wanted {
@@ -190,7 +193,7 @@ impl Parking {
         Ok(())
     }
 
-    /// Whether somebody waits for it.
+    /// Parks a connection; returns whether a caller waits for it.
     fn keep(
         self: &Arc<Self>,
         connection: Connection,
@@ -210,12 +213,12 @@ impl Parking {
         Ok(is_wanted)
     }
 
-    /// Gives back what nobody has wanted for its term, until nothing is left.
+    /// Returns connections that have been idle for too long, until none are left.
     async fn sweep(parking: Weak<Self>) {
         loop {
             sleep(MOMENT).await;
             let Some(parking) = parking.upgrade() else { return };
-            // With no permit to be had, whoever has them all will take what is parked.
+            // If no permit is free, those who hold them will use the parked connections.
             while let Ok(permit) = Arc::clone(&parking.permits).try_acquire_owned() {
                 let unwanted = parking.at_hand.lock().unwanted(&parking.term);
                 let Some(Parked { connection, claim, .. }) = unwanted else { break };
@@ -229,7 +232,7 @@ impl Parking {
         }
     }
 
-    /// Nobody gets a permit any more, and nothing is at hand.
+    /// Closes the permits and all idle connections.
     pub(crate) fn close(&self) {
         self.permits.close();
         let parked = {
@@ -251,13 +254,14 @@ impl Parking {
 
     /// Waits until no connection is in use.
     pub(crate) async fn at_rest(&self) {
-        // To be told would cost each statement something, for what happens once in the life of a pool.
+        // Polls, since a notification would cost something in each statement, for a wait that
+        // happens once in the life of a pool.
         while self.in_use.load(Ordering::Relaxed) > 0 {
             sleep(BLINK).await;
         }
     }
 
-    /// Notes that a connection is in use, or no longer.
+    /// Counts a connection as in use.
     pub(crate) fn begin_use(&self) {
         self.in_use.fetch_add(1, Ordering::Relaxed);
     }
@@ -266,7 +270,7 @@ impl Parking {
         self.in_use.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// How many connections are at hand, are in use, and are waited for.
+    /// The number of connections that are idle and in use, and of callers that wait.
     pub(crate) fn count(&self) -> (u32, u32, u32) {
         let at_hand = u32::try_from(self.at_hand.lock().parked.len()).unwrap_or(u32::MAX);
         (at_hand, self.in_use.load(Ordering::Relaxed), self.waiting.load(Ordering::Relaxed))
@@ -286,13 +290,13 @@ impl AtHand {
 
 impl Drop for Parking {
     fn drop(&mut self) {
-        // The pool spawns tasks of its own when connections leave it.
+        // The pool spawns tasks when connections leave it.
         let _inside = self.runtime.enter();
         self.at_hand.lock().parked.clear();
     }
 }
 
-/// One more, until it goes out of scope, also where a future is dropped halfway.
+/// Counts one more until it is dropped, also if a future is dropped halfway.
 struct Counted<'a>(&'a AtomicU32);
 
 impl<'a> Counted<'a> {

@@ -1,5 +1,4 @@
-//! Connections as good as new: what the application's SQL text may have left on one, and how it
-//! goes.
+//! Resets connections: removes what the application's SQL text may have left on them.
 
 use sqlx::PgConnection;
 
@@ -8,25 +7,25 @@ use crate::connect::watch;
 /// What statements may have left on a connection besides their rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) enum Traces {
-    /// Nothing: plans leave none.
+    /// Nothing: plans leave no traces.
     #[default]
     None,
     /// The application's own SQL text may have set something for the session.
     Session,
-    /// A stranger's SQL text ran, which may have tried to leave anything.
+    /// Untrusted SQL text ran, which may have tried to leave anything.
     Stranger,
 }
 
-/// Takes a session of PostgreSQL back to what its startup packet asked for.
+/// Resets a session of PostgreSQL to the state that its startup packet requested.
 ///
-/// `RESET ALL` alone would keep the role. `DISCARD ALL` would take the prepared statements too,
-/// which are the driver's own: SQL text cannot prepare any.
+/// `RESET ALL` alone would keep the role. `DISCARD ALL` would also discard the prepared statements,
+/// which all belong to the driver: SQL text cannot prepare any.
 const RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; \
                      UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; \
                      DISCARD SEQUENCES; ";
 
-/// Resets a connection that is at rest, outside a transaction: in a round trip, or two where the
-/// server refuses to [`watch`].
+/// Resets an idle connection outside a transaction: in one round trip, or two if the server rejects
+/// the setting of [`watch`].
 pub(crate) async fn reset(connection: &mut PgConnection, watches: bool) -> Result<(), sqlx::Error> {
     match watches {
         true => watch(connection, RESET).await,
@@ -45,7 +44,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts what the driver tells.
+    /// Counts events that the driver logs.
     #[derive(Clone, Default)]
     struct Told(Arc<AtomicUsize>);
 
@@ -65,7 +64,8 @@ mod tests {
         reset(&mut server, true).await.unwrap();
         assert!(watch(&mut server, "SELECT 1 / 0; ").await.is_err());
         assert_eq!(told.0.load(Ordering::Relaxed), 0);
-        // As if it refused: a sequence goes on although the statements that asked it are undone.
+        // Simulates a server that rejects it: a sequence advances even if the statements that
+        // called it are undone.
         sqlx::raw_sql("CREATE TEMPORARY SEQUENCE once").execute(&mut server).await.unwrap();
         watch(&mut server, "SELECT 1 / (nextval('once') - 1); ").await.unwrap();
         assert_eq!(told.0.load(Ordering::Relaxed), 1);

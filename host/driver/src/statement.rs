@@ -1,4 +1,4 @@
-//! What statements do, told to the operator: an event of `tracing` for each, with its SQL.
+//! Logs statements for the operator: one `tracing` event per statement, with its SQL.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,22 +9,22 @@ use tracing::Level;
 use crate::cursor::Cursor;
 use crate::error::from_sqlx;
 
-/// How much of the SQL is told, in bytes: most of what models ask is shorter, and a text of a
-/// caller's may have any size, which no budget counts.
+/// The maximum length of the logged SQL in bytes: most statements of models are shorter, and SQL
+/// text of callers may have any size, which no limit counts.
 const LONGEST: usize = 4 << 10;
 
-/// What all statements of a pool are told with.
+/// The settings for logging the statements of a pool.
 #[derive(Debug)]
 pub(crate) struct Log {
-    /// The label of the database; empty where it has none.
+    /// The label of the database; empty if it has none.
     pub(crate) label: String,
     pub(crate) dialect: Dialect,
-    /// From when on a statement is slow.
+    /// The time from which on a statement is slow.
     pub(crate) slow: Option<Duration>,
 }
 
-/// A statement that is told of when it ends, or when it is given up. Nothing is kept of it where
-/// nobody listens and none can be slow.
+/// A statement that is logged when it ends or is dropped. Empty if nobody listens and no statement
+/// counts as slow.
 #[derive(Default)]
 pub(crate) struct Watch(Option<Box<Watched>>);
 
@@ -33,7 +33,7 @@ struct Watched {
     sql: String,
     began: Instant,
     rows: u64,
-    /// None until it ends.
+    /// `None` until it ends.
     outcome: Option<Outcome>,
 }
 
@@ -43,7 +43,7 @@ enum Outcome {
 }
 
 impl Watch {
-    /// A statement that is sent now.
+    /// Starts watching a statement that is sent now.
     pub(crate) fn begin(log: &Arc<Log>, sql: &str) -> Self {
         let heard = tracing::event_enabled!(target: "ferro::statement", Level::DEBUG);
         if !heard && log.slow.is_none() {
@@ -53,14 +53,14 @@ impl Watch {
         Self(Some(Box::new(Watched { log, sql, began: Instant::now(), rows: 0, outcome: None })))
     }
 
-    /// So many rows were given to the caller, or changed.
+    /// Counts rows that were returned to the caller, or changed.
     pub(crate) fn count(&mut self, rows: u64) {
         if let Some(watched) = &mut self.0 {
             watched.rows += rows;
         }
     }
 
-    /// The statement has ended.
+    /// Logs the end of the statement.
     pub(crate) fn end(&mut self, failure: Option<&Error>) {
         if let Some(mut watched) = self.0.take() {
             watched.outcome =
@@ -68,7 +68,7 @@ impl Watch {
         }
     }
 
-    /// A command has ended.
+    /// Logs the end of a command.
     pub(crate) fn command(mut self, ended: &Result<(), sqlx::Error>) {
         if let Some(watched) = &self.0 {
             let failure = ended.as_ref().err().map(|it| from_sqlx(it, watched.log.dialect));
@@ -76,14 +76,15 @@ impl Watch {
         }
     }
 
-    /// What was sent for its effect has ended; with how many rows it has changed.
+    /// Logs the end of a statement that was run for its effect, with the number of rows that it
+    /// changed.
     pub(crate) fn changed(mut self, ended: Result<u64, Error>) -> Result<u64, Error> {
         self.count(*ended.as_ref().unwrap_or(&0));
         self.end(ended.as_ref().err());
         ended
     }
 
-    /// What was sent for its rows has begun to answer: it ends with its cursor.
+    /// Passes the statement to its cursor once it has begun to answer: it ends with the cursor.
     pub(crate) fn opened(mut self, begun: Result<Cursor, Error>) -> Result<Cursor, Error> {
         match begun {
             Ok(cursor) => Ok(cursor.watched(self)),
@@ -109,7 +110,7 @@ impl Drop for Watched {
         let outcome = match self.outcome {
             Some(Outcome::Complete) => "ok".to_owned(),
             Some(Outcome::Failed(kind)) => kind.to_string(),
-            // Nobody waited for its end, or for its last row.
+            // It was dropped before its end, or before its last row was read.
             None => "dropped".to_owned(),
         };
         let elapsed = self.began.elapsed();

@@ -1,10 +1,12 @@
-//! How long answers of a server are waited for.
+//! Limits how long we wait for answers of a server.
 //!
-//! A network may drop a connection without a word. What waits for an answer on it would wait for as
-//! long as the system does: a quarter of an hour, or for ever. But a statement may take hours. So the
-//! server is asked beside it, over another connection, whether it still works on the statement.
+//! A network may drop a connection silently. Waiting for an answer on it would then take as long as
+//! the operating system allows: a quarter of an hour, or forever. But a statement may run for
+//! hours. So the driver asks the server over another connection whether it still works on the
+//! statement.
 //!
-//! A timer of the runtime for each statement would wake a thread for each: deadlines of a pool do not.
+//! A timer of the runtime for each statement would wake a thread each time; deadlines of a pool do
+//! not.
 
 use std::future::poll_fn;
 use std::io;
@@ -26,13 +28,13 @@ use crate::error::caught;
 use crate::fence::literal;
 use crate::options::PoolOptions;
 
-/// How the server of a pool is asked about statements that it says nothing of.
+/// How to ask the server of a pool about statements on which it has been silent.
 pub(crate) struct Inquiry {
-    /// How it is reached for a question, over another connection.
+    /// The options for the other connection.
     options: Arc<PgConnectOptions>,
-    /// How long it may say nothing before it is asked; none: for ever.
+    /// How long the server may be silent before it is asked; `None`: forever.
     silence_timeout: Option<Duration>,
-    /// How long it has to answer the question.
+    /// How long the server may take to answer the question.
     connect_timeout: Duration,
     deadlines: Arc<Deadlines>,
 }
@@ -45,8 +47,8 @@ impl Inquiry {
         Self { options: reached_by, silence_timeout, connect_timeout, deadlines }
     }
 
-    /// Whether some backend of ours has worked on a statement for most of some time. One that waits for
-    /// us does not.
+    /// Whether some backend has been working on a statement for most of this time. A backend that
+    /// waits for the client does not count.
     async fn works_on(&self, sql: &str, time: Duration) -> Result<bool, sqlx::Error> {
         let question = question(sql, time);
         let mut beside = caught(pin!(self.options.connect())).await?;
@@ -57,13 +59,13 @@ impl Inquiry {
     }
 }
 
-/// Waits for the answers on one connection, and sees to it that there is an end.
+/// Waits for the answers on one connection, for a limited time if the server is gone.
 pub(crate) struct Vigil {
     inquiry: Arc<Inquiry>,
     waiting: Arc<Waiting>,
 }
 
-/// Who waits for an answer.
+/// The task that waits for an answer.
 #[derive(Default)]
 struct Waiting(AtomicWaker);
 
@@ -78,8 +80,8 @@ impl Vigil {
         Self { inquiry: Arc::clone(inquiry), waiting: Arc::default() }
     }
 
-    /// The next answer to a statement, as [`caught`] has it. An error, if the server has been silent
-    /// and neither works on the statement nor says that it cannot be asked.
+    /// The next answer to a statement, as [`caught`] returns it. It is an error if the server has
+    /// been silent, and neither works on the statement nor rejects the question.
     pub(crate) async fn over<T>(
         &self,
         sql: &str,
@@ -89,7 +91,7 @@ impl Vigil {
         let Some(time) = self.inquiry.silence_timeout else { return answer.await };
         let mut deadline = None;
         let answered = poll_fn(|context| {
-            // Most rows are there already.
+            // Most rows have already arrived.
             if let Poll::Ready(answered) = answer.as_mut().poll(context) {
                 return Poll::Ready(Some(answered));
             }
@@ -109,8 +111,8 @@ impl Vigil {
         }
     }
 
-    /// The answer of a server that has been silent for some time. What it has done by now has as long
-    /// again to arrive.
+    /// The answer of a server that has been silent for some time. If the server has finished by
+    /// now, the answer may take the same time again to arrive.
     async fn doubt<T>(
         &self,
         sql: &str,
@@ -126,7 +128,7 @@ impl Vigil {
                 answered = &mut answer => return answered,
                 works = question => match works {
                     Ok(Ok(true)) => continue,
-                    // It is there, and has no room for the question, or does not let it in.
+                    // The server is alive, but has no free connection, or rejects this one.
                     Ok(Err(sqlx::Error::Database(_))) => continue,
                     Ok(Ok(false)) => "and the server is no longer working on it".to_owned(),
                     Ok(Err(error)) => format!("and the server cannot be reached: {error}"),
@@ -140,12 +142,12 @@ impl Vigil {
     }
 }
 
-/// How much of a statement is compared, in characters: servers keep about as much.
+/// How many characters of a statement are compared: servers keep about as many.
 const LONGEST: usize = 1000;
 
-/// Asks who works on a statement. It is told from others by its text, of which the server keeps the
-/// beginning, and by its time: behind a pooler nobody knows the process. Without values: a pooler may
-/// prepare the question in one session and run it in another.
+/// The query for backends that work on a statement. It is recognized by its text, of which the
+/// server keeps the beginning, and by its running time: behind a pooler the process is unknown. It
+/// has no parameters, since a pooler may prepare the query in one session and run it in another.
 fn question(sql: &str, time: Duration) -> String {
     let sql: String = sql.chars().take(LONGEST).collect();
     let sql = literal(&sql);

@@ -1,4 +1,4 @@
-//! The collation `ferro_decimal`: SQLite compares decimals, which it keeps as text, as numbers.
+//! The collation `ferro_decimal`, with which SQLite compares decimals, stored as text, as numbers.
 
 use std::cmp::Ordering;
 
@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 pub(super) const NAME: &str = "ferro_decimal";
 
 /// Orders plain decimals of any length by value, as PostgreSQL orders `numeric`: `-Infinity`,
-/// finite ones, `Infinity`, `NaN`. What is no decimal comes last, by its bytes.
+/// finite numbers, `Infinity`, `NaN`. Other texts come last, ordered by their bytes.
 pub(super) fn compare(left: &str, right: &str) -> Ordering {
     match (Number::parse(left), Number::parse(right)) {
         (Some(left), Some(right)) => left.cmp(&right),
@@ -16,7 +16,7 @@ pub(super) fn compare(left: &str, right: &str) -> Ordering {
     }
 }
 
-/// The variants stand in their order.
+/// The order of the variants is that of the values.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Number<'a> {
     NegativeInfinity,

@@ -1,5 +1,5 @@
-//! From a URL to a pool: what the URL means, what is set on each connection, and one connection
-//! opened at once, so that whatever is wrong with it is known as what it is.
+//! Opens pools from URLs: reads the URL, configures each connection, and opens the first one at
+//! once, so that a failure is reported with its actual cause.
 
 mod collation;
 mod parameters;
@@ -32,10 +32,11 @@ use crate::options::{ConnectOptions, PoolOptions};
 use crate::sqlite::{Slots, bound_memory};
 use crate::vigil::Inquiry;
 
-/// How long a pool may take to open a connection before we ask beside it what is wrong: longer than
-/// most servers nearby need, and short for who waits to hear that there is none.
+/// How long a pool may take to open a connection before the driver opens another one beside it to
+/// find out what is wrong: longer than most nearby servers need, and short for a caller that waits
+/// for an error.
 const PATIENCE: Duration = Duration::from_millis(150);
-/// Prepared statements that are kept on a connection, where nobody says how many.
+/// Prepared statements kept per connection, unless the options say otherwise.
 const STATEMENTS: usize = 100;
 
 const SCHEMES: &str = "`sqlite:`, `postgresql://` and `postgres://`";
@@ -44,11 +45,12 @@ const SCHEMES: &str = "`sqlite:`, `postgresql://` and `postgres://`";
 #[derive(Clone)]
 pub(crate) enum Pool {
     Sqlite(Slots),
-    /// What opens connections and counts them; those that are open go from caller to caller elsewhere.
+    /// This pool only opens and counts connections; open ones are passed between callers by
+    /// [`Parking`](crate::parking::Parking).
     Postgres(PgPool, Arc<Inquiry>),
 }
 
-/// What a URL names.
+/// What a URL refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Target {
     Sqlite(Location),
@@ -67,7 +69,7 @@ impl Target {
 }
 
 fn unknown_scheme(scheme: Option<&str>) -> Error {
-    // A connection string of another form may have its password anywhere.
+    // A connection string in another format may contain its password anywhere.
     let is_scheme = |it: &str| {
         it.len() < 16 && it.chars().all(|it| it.is_ascii_alphanumeric() || "+-.".contains(it))
     };
@@ -77,21 +79,21 @@ fn unknown_scheme(scheme: Option<&str>) -> Error {
     })
 }
 
-/// An opened pool, and what opens further connections to the same database.
+/// An opened pool, and a probe that opens further connections to the same database.
 pub(crate) struct Opened {
     pub(crate) pool: Pool,
     pub(crate) probe: Probe,
-    /// The connection that the pool has opened, if it has.
+    /// The connection that the pool has opened, if any.
     pub(crate) first: Option<Backend>,
-    /// Whether prepared statements are kept, and settings: there is a session.
+    /// Whether prepared statements and settings persist: there is a session.
     pub(crate) keeps: bool,
-    /// Whether connections are told to [`watch`].
+    /// Whether [`watch`] is run on each connection.
     pub(crate) watches: bool,
-    /// An in-memory database lives as long as a connection to it; this one is in no pool.
+    /// An in-memory database lives as long as a connection to it; this one is not in the pool.
     pub(crate) keeper: Option<SqliteConnection>,
 }
 
-/// Opens and closes a connection beside the pool, to learn why the pool cannot.
+/// Opens and closes a connection outside the pool, to find out why the pool cannot open one.
 #[derive(Clone)]
 pub(crate) enum Probe {
     Sqlite(Box<(Location, SqliteConnectOptions)>),
@@ -110,12 +112,12 @@ impl Probe {
         }
     }
 
-    /// Why a pool opens no connection within a time, as [`failure`] finds it.
+    /// Finds out why the pool opens no connection in time; see [`failure`].
     pub(crate) async fn failure(&self, deadline: Instant, timeout: Duration) -> Option<Error> {
         failure(deadline, || self.run(timeout)).await
     }
 
-    /// The pool's own error from opening a connection, as the caller may see it.
+    /// Converts the pool's own error from opening a connection to one for the caller.
     pub(crate) fn describe(&self, error: sqlx::Error, timeout: Duration) -> Error {
         match self {
             Self::Sqlite(it) => it.0.describe(&error),
@@ -131,9 +133,9 @@ impl Probe {
     }
 }
 
-/// Why a pool opens no connection; ready only once that is known, or at the deadline with what was in
-/// the way last. `look` opens one beside the pool, which itself tries a refused port again until time
-/// is up.
+/// Finds out why a pool opens no connection. Ends only once the cause is known, or at the deadline
+/// with the last transient error. `look` opens a connection outside the pool, since the pool itself
+/// retries a refused port until its time is up.
 async fn failure<L: Future<Output = Result<(), Error>>>(
     deadline: Instant,
     look: impl Fn() -> L,
@@ -148,9 +150,9 @@ async fn failure<L: Future<Output = Result<(), Error>>>(
             return last;
         }
         match tokio::time::timeout(left, look()).await {
-            // It works for us, so it will for the pool.
+            // It works here, so the pool will succeed too.
             Ok(Ok(())) => {}
-            // The server is starting, or has too many guests: that passes.
+            // The server is starting, or has too many clients: this is transient.
             Ok(Err(error)) if error.retryable && error.is_from_database() => last = Some(error),
             Ok(Err(error)) => return Some(error),
             Err(_) => return last,
@@ -175,7 +177,7 @@ async fn open_sqlite(location: Location, options: &ConnectOptions) -> Result<Ope
         .acquire_timeout(options.pool.acquire_timeout)
         .idle_timeout(options.pool.idle_timeout)
         .max_lifetime(options.pool.max_lifetime)
-        // A file does not go away as a server does.
+        // A file does not become unreachable as a server does.
         .test_before_acquire(false);
     let PoolOptions { max_connections, min_connections, statement_cache_capacity, .. } =
         options.pool;
@@ -219,9 +221,11 @@ async fn open_postgres(server: Server, options: &ConnectOptions) -> Result<Opene
     let watches = server.can_watch(capacity);
     let pool = PgPoolOptions::new()
         .max_connections(options.pool.max_connections)
-        // Whoever waits for the pool has a deadline, which comes first: it knows what was in the way.
+        // Callers that wait for the pool have an earlier deadline of their own, whose error has the
+        // cause.
         .acquire_timeout(options.pool.acquire_timeout.max(options.pool.connect_timeout) + PATIENCE)
-        // None comes back: it would close one that has fallen silent as if that answered.
+        // Connections are not returned to SQLx: to close an idle one, it would wait for an answer,
+        // even from a silent server.
         .idle_timeout(None)
         .max_lifetime(None)
         .after_connect({

@@ -1,14 +1,15 @@
-//! The part of a URL after the `?`, and percent-encoding, read strictly.
+//! Strict parsing of percent-encoding and of the part of a URL after the `?`.
 
 use ferro_wit::types::Error;
 use percent_encoding::percent_decode_str;
 
 use crate::error::invalid_configuration;
 
-/// The parameter whose value may go on in what looks like the next one.
+/// The parameter whose value may contain an unescaped `&`, and so continue in what looks like the
+/// next parameter.
 const PASSWORD: &str = "password";
 
-/// `name=value` pairs, each of them known and given once.
+/// Pairs `name=value`, each of them known and given only once.
 #[derive(Debug)]
 pub(super) struct Parameters(Vec<(String, String)>);
 
@@ -43,7 +44,7 @@ impl Parameters {
 }
 
 fn unknown(pair: &str, after_password: bool, known: &[&str]) -> Error {
-    // What does not look like a name may be a piece of a password; behind one, anything may.
+    // A name that does not look like one may be a part of a password; after a password, any may.
     let name = pair.split_once('=').map(|(name, _)| name);
     let name = name.filter(|it| it.bytes().all(|it| it.is_ascii_lowercase() || it == b'_'));
     let (shown, hint) = match name {
@@ -61,7 +62,7 @@ fn unknown(pair: &str, after_password: bool, known: &[&str]) -> Error {
     ))
 }
 
-/// `a`, `b` and `c`.
+/// Lists names as "`a`, `b` and `c`".
 pub(super) fn list(names: &[&str]) -> String {
     match names {
         [] => String::new(),
@@ -73,7 +74,7 @@ pub(super) fn list(names: &[&str]) -> String {
     }
 }
 
-/// Undoes percent-encoding. `subject` names the part of the URL; its text may be a secret.
+/// Decodes percent-encoding. `subject` names the part of the URL, whose text may be secret.
 pub(super) fn decode(text: &str, subject: &str) -> Result<String, Error> {
     let bad = |what: &str| invalid_configuration(format!("{subject} of the URL {what}"));
     for rest in text.split('%').skip(1) {

@@ -1,14 +1,14 @@
-//! Taking a URL of a server apart, strictly, and without repeating any of it.
+//! Splits the URL of a server into its parts, strictly, and without repeating any of it in errors.
 
 use ferro_wit::types::Error;
 
 use super::parameters::decode;
 use crate::error::invalid_configuration;
 
-/// How a URL looks, for messages.
+/// The form of a URL, for messages.
 pub(super) const FORM: &str = "`postgresql://user:password@host:5432/database`";
 
-/// The parts of a URL before they are understood. Decoded, but for the query.
+/// The parts of a URL before they are interpreted. All are decoded except the query.
 pub(super) struct Parts<'a> {
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
@@ -19,7 +19,7 @@ pub(super) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// No message repeats any of the URL here: until it is split, everything may be the password.
+    /// No message repeats any part of the URL: until it is split, anything may be the password.
     pub(super) fn split(rest: &'a str) -> Result<Self, Error> {
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, rest) = rest.split_at(end);

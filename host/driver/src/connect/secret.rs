@@ -1,8 +1,8 @@
-//! A password that shows itself to nobody by accident.
+//! A password that is not printed by accident.
 
 use std::fmt;
 
-/// A text that `Debug` hides and that can be struck out of other texts.
+/// A text that `Debug` hides, and that can be masked in other texts.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
 
@@ -13,15 +13,15 @@ impl Secret {
         Self(text)
     }
 
-    /// The secret itself, for the one place that sends it.
+    /// The secret itself, for the only place that sends it.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 
-    /// A message of a server or a library with the secret struck out.
+    /// A message of a server or a library, with the secret masked.
     ///
-    /// Words that are `public` stay, even where they are also the secret: in `postgres:postgres@`
-    /// a mask would tell more than the user's name does.
+    /// Words that are `public` are kept even if one is also the secret: in `postgres:postgres@`,
+    /// masking the user name would reveal that the password is the same.
     pub(crate) fn scrub(&self, message: &str, public: &[&str]) -> String {
         if self.0.is_empty() || public.contains(&self.0.as_str()) {
             return message.to_owned();

@@ -4,7 +4,7 @@ use ferro_wit::types::Error;
 
 use crate::error::invalid_configuration;
 
-/// Set by the driver itself, whose decoding relies on them.
+/// Settings that the driver sets itself, since its decoding relies on them.
 const FIXED: [&str; 3] = ["client_encoding", "datestyle", "timezone"];
 
 pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, Error> {
@@ -20,7 +20,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, Error> {
             },
         };
         let (name, value) = assignment.split_once('=').ok_or_else(unreadable)?;
-        // A dash in a long option stands for an underscore.
+        // In a long option, dashes stand for underscores.
         let name = name.replace('-', "_").to_ascii_lowercase();
         if name.is_empty()
             || !name.chars().all(|it| it.is_ascii_alphanumeric() || "_.".contains(it))
@@ -42,7 +42,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, Error> {
     Ok(settings)
 }
 
-/// At spaces, as the server does: a backslash takes the next character as it is.
+/// Splits at spaces like the server: a backslash escapes the next character.
 fn split(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

@@ -1,4 +1,4 @@
-//! URLs of SQLite, and what is set on every connection to it.
+//! SQLite URLs, and the options of every connection.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -16,7 +16,7 @@ use crate::options::ConnectOptions;
 
 const FORMS: &str = "`sqlite:path`, `sqlite://path` and `sqlite::memory:`";
 
-/// Reads the file, and works in an empty one.
+/// Reads the file, and also works with an empty one.
 pub(crate) const READ: &str = "SELECT count(*) FROM sqlite_schema";
 
 /// Where a database is.
@@ -54,7 +54,7 @@ impl Location {
             };
         }
         let mode = match parameters.get("mode") {
-            // The path is then only a name, which nothing else can ask for.
+            // The path is then only a name, by which nothing else can open the database.
             Some("memory") => return Ok(Self::Memory),
             Some("rwc") => Mode::Create,
             None | Some("rw") => Mode::Write,
@@ -73,7 +73,7 @@ impl Location {
         Ok(Self::File { path: plain_path(&path), mode })
     }
 
-    /// Says what is wrong with the file before SQLite says no more than that it cannot open it.
+    /// Checks the file first: SQLite would only report that it cannot open it.
     pub(super) async fn ensure(&self) -> Result<(), Error> {
         let Self::File { path, mode } = self else {
             return Ok(());
@@ -95,18 +95,19 @@ impl Location {
         }
     }
 
-    /// What every connection to the database is opened with.
+    /// The options for every connection to the database.
     pub(super) fn connect_options(&self, options: &ConnectOptions) -> SqliteConnectOptions {
         let base = SqliteConnectOptions::new()
             .busy_timeout(options.sqlite.busy_timeout)
             .foreign_keys(options.sqlite.foreign_keys)
-            // `LIKE` is then the same on both databases; `ilike` lowers both sides.
+            // This makes `LIKE` the same on both databases; `ilike` lowercases both sides.
             .pragma("case_sensitive_like", "ON")
-            // The schema of a file is not to be trusted with functions that do more than compute.
+            // The schema of a file is not trusted with functions that have side effects.
             .pragma("trusted_schema", "OFF")
             .pragma("cell_size_check", "ON")
             .collation(collation::NAME, collation::compare)
-            // Statements are the caller's business, and may hold what is not meant for a log.
+            // The driver logs statements itself; SQLx would log them with what is not meant for a
+            // log.
             .disable_statement_logging();
         match self {
             Self::File { path, mode } => {
@@ -119,9 +120,9 @@ impl Location {
                     false => base,
                 }
             }
-            // This file system lives in the memory of the process. A name with a slash is shared
-            // by all connections that know it, with the locks of a file, so that connections wait
-            // for each other; a shared cache would answer `SQLITE_LOCKED` at once.
+            // This VFS keeps files in the memory of the process. A name with a slash is shared by
+            // all connections that know it, with file locks, so that connections wait for each
+            // other; a shared cache would return `SQLITE_LOCKED` at once.
             Self::Memory => base
                 .filename(format!("/ferro-{:016x}{:016x}", random(), random()))
                 .create_if_missing(true)
@@ -129,7 +130,7 @@ impl Location {
         }
     }
 
-    /// Opens a connection and reads from the file, which may be no database at all.
+    /// Opens a connection and reads from the file, which may not be a database.
     pub(super) async fn open(
         &self,
         options: &SqliteConnectOptions,
@@ -143,7 +144,7 @@ impl Location {
         attempt.await.map_err(|error: sqlx::Error| self.describe(&error))
     }
 
-    /// What SQLite said, and of which file.
+    /// The error of SQLite, with the path of the file.
     pub(super) fn describe(&self, error: &sqlx::Error) -> Error {
         let cause = from_sqlx(error, Dialect::Sqlite);
         let Self::File { path, .. } = self else {
@@ -162,7 +163,7 @@ impl Location {
     }
 }
 
-/// A path that SQLite cannot take for anything else: it reads `:memory:` and `file:` as more.
+/// A path that SQLite can only read as a path: `:memory:` and `file:` have special meanings.
 fn plain_path(path: &str) -> PathBuf {
     match path.starts_with(':') || path.starts_with("file:") {
         true => Path::new(".").join(path),
@@ -197,7 +198,8 @@ fn cannot_open(path: &Path, cause: &str) -> Error {
     Error::new(ErrorKind::ConnectionFailed, message)
 }
 
-/// Keyed at random by the standard library: nobody else can name the database.
+/// A random name, from the random keys of the standard library, so that nobody else can open the
+/// database.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

@@ -31,7 +31,7 @@ fn a_url_without_user_means_the_account_of_the_process() {
     for (url, same) in [
         ("postgresql://localhost/app", format!("postgresql://{account}@localhost/app")),
         ("postgresql:///app?host=/run", format!("postgresql://{account}@/app?host=/run")),
-        // The database has the name of the user, where it has none.
+        // The database defaults to the name of the user.
         ("postgresql://", format!("postgresql://{account}@localhost/{account}")),
         ("postgresql://:secret@localhost", format!("postgresql://{account}:secret@localhost")),
     ] {

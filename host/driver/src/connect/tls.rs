@@ -1,4 +1,4 @@
-//! What a URL of PostgreSQL asks of TLS, never weaker than it says.
+//! TLS as a PostgreSQL URL requests it, never weaker.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use sqlx::postgres::PgSslMode;
 use super::parameters::Parameters;
 use crate::error::invalid_configuration;
 
-/// From weak to strong.
+/// From weak to strong; the order is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum TlsMode {
     Disable,
@@ -21,7 +21,7 @@ pub(super) enum TlsMode {
     VerifyFull,
 }
 
-/// Files are named here and read when the pool is made.
+/// The files are only named here; they are read when the pool is created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tls {
     pub(super) mode: TlsMode,
@@ -30,9 +30,9 @@ pub(super) struct Tls {
     pub(super) identity: Option<(PathBuf, PathBuf)>,
 }
 
-/// What the files hold, as PEM.
+/// The contents of the files, in PEM format.
 pub(super) struct Certificates {
-    /// Empty: none besides the public authorities.
+    /// Empty: only the public certificate authorities.
     pub(super) root: Vec<u8>,
     pub(super) identity: Option<(Vec<u8>, Vec<u8>)>,
 }
@@ -61,7 +61,7 @@ impl Tls {
                 "`sslmode=verify-ca` needs `sslrootcert`, the file of the authority to trust; \
                  with a certificate of a public authority use `sslmode=verify-full`",
             )),
-            // A root certificate is there to be verified against.
+            // A root certificate is given in order to verify the server against it.
             (TlsMode::Require, Some(_)) => Ok(Self { mode: TlsMode::VerifyCa, root, identity }),
             _ => Ok(Self { mode, root, identity }),
         }

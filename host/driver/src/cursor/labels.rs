@@ -1,4 +1,4 @@
-//! What errors call the columns and the rows of a result.
+//! Names of columns and rows of a result in errors.
 
 use std::fmt;
 
@@ -8,26 +8,26 @@ use ferro_wit::types::{ColumnInfo, Error, Scalars};
 use super::Unreadable;
 use crate::value::{Fault, array};
 
-/// A key of more bytes is not repeated in an error.
+/// Longer keys, in bytes, are not repeated in errors.
 pub(super) const LONGEST_KEY: usize = 256;
 
 /// The columns of a result.
 #[derive(Clone, Copy)]
 pub(crate) struct Labels<'a> {
     columns: &'a [ColumnInfo],
-    /// One for each column, where there is a plan.
+    /// One per column if there is a plan, else empty.
     origins: &'a [Option<Origin>],
 }
 
 /// A row of a result.
 pub(crate) struct RowLabel {
     number: u64,
-    /// Empty where it is not known.
+    /// Empty if unknown.
     key: String,
 }
 
 impl<'a> Labels<'a> {
-    /// Of columns that no plan tells of.
+    /// Labels for columns without a plan.
     pub(crate) fn of(columns: &'a [ColumnInfo]) -> Self {
         Self { columns, origins: &[] }
     }
@@ -36,8 +36,8 @@ impl<'a> Labels<'a> {
         Self { columns: &step.columns, origins: &step.origins }
     }
 
-    /// A row by its number, and by its key where the plan tells which columns that is. `read` adds the
-    /// row's value in a column.
+    /// Names a row by its number, and by its key if the plan says which columns that is. `read`
+    /// appends the row's value in a column.
     pub(crate) fn row(
         self,
         number: u64,
@@ -58,8 +58,8 @@ impl<'a> Labels<'a> {
         RowLabel { number, key: key.unwrap_or_default().join(", ") }
     }
 
-    /// What is wrong with a column, or with its value in a row. The plan tells the table and the column
-    /// that it is of, or the database, as far as it has `found` them.
+    /// The error for a column, or for its value in a row. Its table and column come from the plan,
+    /// or else from the database if it has `found` them.
     pub(crate) fn fault(
         self,
         row: Option<RowLabel>,

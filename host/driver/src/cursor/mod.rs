@@ -66,50 +66,51 @@ pub struct Cursor {
     columns: Columns,
     /// Buffered rows, which come before those still to be read.
     ready: VecDeque<Batch>,
-    /// None after the end.
+    /// `None` after the end.
     events: Option<Events>,
-    /// What is said again after a failure, which must not look like the end.
+    /// The error to repeat after a failure, so that it does not look like the end.
     failure: Option<Error>,
     /// The further result sets of a plan of several steps.
     steps: Option<Box<Steps>>,
     watch: Watch,
 }
 
-/// How long the rest of an answer is read that nobody waits for, and by how many rows. To open another
-/// connection takes some milliseconds on the same machine, and a hundred with TLS.
+/// How long, and for how many rows at a time, the rest of an abandoned answer is read. Opening
+/// another connection takes some milliseconds on the same machine, and a hundred with TLS.
 const MOMENT: Duration = Duration::from_millis(10);
 const SKIPPED: u32 = 500;
 
-/// What a statement has still to say. Where it is dropped before that, its connection is lost if much
-/// is left.
+/// The remaining events of a statement. If this is dropped before the last one, the connection is
+/// lost, unless little is left to read.
 struct Events {
     rest: Arc<Rest>,
-    /// When that has to end, outside of a transaction.
+    /// When reading must end, outside of a transaction.
     deadline: Option<Deadline>,
-    /// How many rows the next batch may have.
+    /// The maximum number of rows of the next batch.
     wanted: Wanted,
-    /// Where to see whether much is left; none where all was said, or where it is of no use.
+    /// Where to try to read the rest when this is dropped; `None` if nothing is left, or if it
+    /// would not help.
     runtime: Option<Handle>,
 }
 
 type Wanted = Arc<AtomicU32>;
 
-/// The rest of an answer. It is taken away when the time of its transaction is over, though its reader
-/// does nothing.
+/// The rest of an answer. It is discarded when the time of its transaction is over, even if its
+/// reader does nothing.
 pub(crate) struct Rest(Mutex<RestState>);
 
 struct RestState {
     stream: BoxStream<'static, Result<Event, Error>>,
-    /// Whoever waits for it.
+    /// The task that waits for it.
     reader: Option<Waker>,
     is_expired: bool,
 }
 
 pub(crate) enum Event {
-    /// The columns, where the plan does not tell: once, before the rows.
+    /// The columns, once, before the rows; `None` if the plan has them.
     Columns(Option<Vec<ColumnInfo>>),
     Batch(Batch),
-    /// The last of them: the connection has gone back.
+    /// The last batch: the connection has been returned.
     Last(Batch),
 }
 
@@ -119,7 +120,7 @@ enum Columns {
 }
 
 impl Columns {
-    /// Those that the plan tells of, else those that the database does.
+    /// The columns of the plan if there is one, else those that the database reports.
     fn new(planned: Option<PlannedStep>, described: Vec<ColumnInfo>) -> Self {
         planned.map_or(Self::Described(described), Self::Planned)
     }
@@ -159,8 +160,8 @@ impl Events {
         Self { rest, deadline: None, wanted, runtime: None }
     }
 
-    /// The same, now that the statement has begun to answer: in a transaction that a caller holds they
-    /// end with it, and are none if that has ended.
+    /// Called when the statement has begun to answer: in a transaction held by a caller, the events
+    /// end with the transaction. Fails if it has already ended.
     fn within(self, transaction: Option<&State>) -> Result<Self, Error> {
         if let Some(transaction) = transaction {
             transaction.read_by(Arc::downgrade(&self.rest))?;
@@ -168,7 +169,7 @@ impl Events {
         Ok(self)
     }
 
-    /// What comes next, with as many rows at most; none at the end.
+    /// The next event, with at most this many rows; `None` at the end.
     async fn next(&mut self, max_rows: u32) -> Option<Result<Event, Error>> {
         self.wanted.store(max_rows, Ordering::Relaxed);
         let event = poll_fn(|context| self.rest.poll(context)).await;
@@ -178,7 +179,7 @@ impl Events {
         event
     }
 
-    /// Reads on for a moment.
+    /// Keeps reading for a moment, to save the connection.
     async fn skip(mut self) {
         let end = Instant::now() + MOMENT;
         let skipping = async {
@@ -186,7 +187,7 @@ impl Events {
                 yield_now().await;
             }
         };
-        // What is left is dropped, and the connection with it.
+        // The rest is dropped, and the connection with it.
         let _ = timeout_at(end, skipping).await;
     }
 }
@@ -220,7 +221,7 @@ impl Rest {
 }
 
 impl Expire for Rest {
-    /// As if its reader had dropped it.
+    /// Acts as if the reader had dropped it.
     fn expire(&self) {
         let mut state = self.0.lock();
         state.is_expired = true;
@@ -235,8 +236,9 @@ impl Expire for Rest {
 }
 
 impl Cursor {
-    /// Reads events up to the columns, so that what is wrong with a statement is known now. From there
-    /// on, what is not read may be skipped in the `runtime`, or goes with its `transaction`.
+    /// Reads events up to the columns, so that an error of the statement is reported here.
+    /// Afterwards, unread rows may be skipped in the `runtime`, or are discarded with the
+    /// `transaction`.
     pub(crate) async fn start<S>(
         planned: Option<PlannedStep>,
         runtime: Option<Handle>,
@@ -258,12 +260,12 @@ impl Cursor {
         Ok(Self { events: Some(events), ..Self::with_columns(columns) })
     }
 
-    /// A statement that is not sent: it would return no rows.
+    /// A cursor for a statement that is not sent, since it would return no rows.
     pub(crate) fn empty(planned: PlannedStep) -> Self {
         Self::with_columns(Columns::Planned(planned))
     }
 
-    /// Rows that were read already.
+    /// A cursor over rows that have already been read.
     pub(crate) fn of_batches(planned: PlannedStep, batches: Vec<Batch>) -> Self {
         Self { ready: batches.into(), ..Self::empty(planned) }
     }
@@ -279,12 +281,12 @@ impl Cursor {
         }
     }
 
-    /// The same, with further result sets.
+    /// Adds further result sets.
     pub(crate) fn followed_by(self, steps: Steps) -> Self {
         Self { steps: Some(Box::new(steps)), ..self }
     }
 
-    /// The same; what is not read by some time is not read any more.
+    /// Sets the time after which unread rows are discarded.
     pub(crate) fn ending(mut self, end: Option<(Instant, Arc<Deadlines>)>) -> Self {
         if let (Some(events), Some((end, deadlines))) = (&mut self.events, end) {
             let rest = Arc::downgrade(&events.rest);
@@ -299,7 +301,7 @@ impl Cursor {
         self.events.as_ref()?.deadline.as_ref().map(Deadline::end)
     }
 
-    /// The same; its statement is told of once its rows are read.
+    /// Logs the statement once its rows have been read.
     pub(crate) fn watched(self, mut watch: Watch) -> Self {
         if self.events.is_none() {
             watch.count(self.ready.iter().map(|it| u64::from(it.rows)).sum());
@@ -361,7 +363,7 @@ impl Cursor {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
-        // Its connection has to be back for the next statement.
+        // The next statement needs the connection back.
         self.events = None;
         let Some(steps) = self.steps.take() else {
             return Ok(false);
@@ -433,7 +435,7 @@ impl Cursor {
         Ok(None)
     }
 
-    /// The next batch, of those at hand or of those on their way.
+    /// The next batch: buffered rows, or else the next event.
     async fn read(&mut self, max_rows: u32) -> Option<Result<Batch, Error>> {
         if let Some(mut batch) = self.ready.pop_front() {
             if let Some(rest) = split_off(&mut batch, max_rows) {
@@ -460,8 +462,8 @@ impl fmt::Debug for Cursor {
     }
 }
 
-/// What a statement says at last. Its connection is given back before its last rows are given away:
-/// nobody may ask for more.
+/// The last event of a statement. The connection is returned before the last rows are handed out,
+/// since the caller may never ask for more.
 async fn end(
     connection: StatementConnection,
     ending: Ending,
@@ -472,10 +474,10 @@ async fn end(
     last.map(|batch| Ok(event(batch))).into_iter().chain(failure.map(Err))
 }
 
-/// A value of a row that cannot be read: in which column, and why.
+/// A value of a row that cannot be read: its column, and the reason.
 pub(crate) type Unreadable = (usize, Fault);
 
-/// A row of so many bytes may be read; it is not copied before that is known.
+/// Checks the size of a row before it is copied.
 fn admit(size: usize, most: usize) -> Result<(), Fault> {
     match size <= most {
         true => Ok(()),

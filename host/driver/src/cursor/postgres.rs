@@ -1,4 +1,4 @@
-//! From rows of PostgreSQL to columns.
+//! Reads rows of PostgreSQL into columns.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -21,38 +21,38 @@ use crate::value::postgres::Wire;
 use crate::value::{Expected, Fault, array, postgres};
 use crate::vigil::Vigil;
 
-/// What is sent. A statement that is kept is prepared once for each connection.
+/// A statement to send. With `keep`, it is prepared once per connection.
 pub(crate) struct Request {
     pub(crate) sql: String,
     pub(crate) arguments: PgArguments,
     pub(crate) keep: bool,
-    /// How many bytes a row may have.
+    /// The maximum size of a row in bytes.
     pub(crate) most: usize,
 }
 
 /// How the rows of a statement become columns.
 pub(crate) trait Reader: Send + 'static {
-    /// Looks at the first row.
+    /// Inspects the first row.
     fn look(&mut self, row: &PgRow) -> Result<(), Error>;
-    /// What the columns are, if the plan does not tell.
+    /// The columns that were found, if there is no plan that has them.
     fn found(&self) -> Option<Vec<ColumnInfo>>;
-    /// What the columns are.
+    /// The columns.
     fn columns(&self) -> &[ColumnInfo];
-    /// Where the rows go.
+    /// A builder for the rows.
     fn batch(&self) -> BatchBuilder {
         BatchBuilder::new(self.columns())
     }
-    /// What errors call them.
+    /// The names of columns and rows in errors.
     fn labels(&self) -> Labels<'_>;
-    /// How the server writes them.
+    /// The format in which the server sends each column.
     fn wires(&self) -> &[Wire];
 }
 
-/// Rows on their way, as SQLx gives them, and how many there were.
+/// The rows as they arrive from SQLx, and finally their number.
 type Answers<'c> = BoxStream<'c, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>;
 
-/// A stream owns the connection while it reads from it, without a task of its own. One that is
-/// dropped halfway leaves the connection as [`StatementConnection`] says.
+/// The stream owns the connection while it reads from it, without a task. If it is dropped halfway,
+/// [`StatementConnection`] decides what happens to the connection.
 pub(crate) fn events<R: Reader>(
     connection: StatementConnection,
     Request { sql, arguments, keep, most }: Request,
@@ -102,8 +102,8 @@ pub(crate) fn events<R: Reader>(
                 }
                 let full = batch.rows() >= wanted.load(Ordering::Relaxed)
                     || batch.bytes() >= MOST_BYTES;
-                // The end is often there already. Then the connection goes back with these rows,
-                // not with a call for more that may never come.
+                // The end has often arrived already. The connection is then returned with these
+                // rows, and not at the next call, which may never come.
                 let read = match full {
                     true => match next_row(&mut answers, vigil, &sql).now_or_never() {
                         Some(Ok(None)) => break,
@@ -134,7 +134,6 @@ pub(crate) fn events<R: Reader>(
     }
 }
 
-/// The next row.
 async fn next_row(
     answers: &mut Answers<'_>,
     vigil: &Vigil,
@@ -149,14 +148,15 @@ async fn next_row(
     }
 }
 
-/// The row knows which table and column a column is of, which costs nothing until it is asked.
+/// The table and column that a result column comes from. The row contains them; they are only
+/// looked up for errors.
 fn origin(row: &PgRow, column: usize) -> Option<(String, String)> {
     let origin = row.columns().get(column)?.origin();
     let origin = origin.table_column()?;
     Some((origin.table.to_string(), origin.name.to_string()))
 }
 
-/// Reads the columns that a plan tells of. How the server writes them is seen from the first row.
+/// Reads the columns of a plan. The format of each is known from the first row.
 pub(crate) struct Planned {
     planned: PlannedStep,
     wires: Vec<Wire>,
@@ -210,16 +210,16 @@ impl Reader for Planned {
     }
 }
 
-/// Reads the columns that the prepared statement tells of.
+/// Reads the columns that the prepared statement reports.
 pub(crate) struct Described {
     columns: Vec<ColumnInfo>,
     wires: Vec<Wire>,
-    /// What the caller expects the columns to be, if that is told.
+    /// The columns that the caller expects, if it said so.
     expected: Option<PlannedStep>,
 }
 
 impl Described {
-    /// Refuses columns of types that cannot be read, and others than those that are expected.
+    /// Rejects columns of unreadable types, and columns that differ from the expected ones.
     pub(crate) fn new(
         found: &[PgColumn],
         expected: Option<&[ExpectedColumn]>,
@@ -243,8 +243,8 @@ impl Described {
         let expected = PlannedStep::of_text(expected, &names)?;
         let infos = expected.step().columns.iter().zip(&columns).zip(found);
         for (index, ((info, given), column)) in infos.enumerate() {
-            // Of one value it is known when it comes; a null may be of any type, and that of one
-            // without a type is text.
+            // Scalar types are checked when a value arrives. A null may have any type, and an
+            // untyped null is reported as text.
             let may_be_null = matches!(column.type_info().oid(), Some(Oid(25 | 705)));
             if info.many != given.many && !(info.many && may_be_null) {
                 let wanted = Expected { kind: info.kind, many: info.many };
@@ -255,7 +255,6 @@ impl Described {
         Ok(Self { columns, wires, expected: Some(expected) })
     }
 
-    /// What the caller expects the columns to be.
     pub(crate) fn expected(&self) -> Option<&PlannedStep> {
         self.expected.as_ref()
     }
@@ -290,7 +289,7 @@ impl Reader for Described {
     }
 }
 
-/// Adds a row; in case of a fault, in which column.
+/// Adds a row; on failure, returns the column of the fault.
 fn read(
     row: &PgRow,
     wires: &[Wire],
@@ -323,12 +322,13 @@ fn read(
     Ok(())
 }
 
-/// What is read of a row. SQLx panics where it has fewer values than its statement has columns.
+/// Runs `read` on a row, guarding against SQLx, which panics if a row has fewer values than its
+/// statement has columns.
 fn guarded<T, E>(read: impl FnOnce() -> Result<T, E>, missing: impl FnOnce() -> E) -> Result<T, E> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(missing()))
 }
 
-/// A value as the server wrote it; none for a null.
+/// A value as the server sent it; `None` for null.
 fn stored(row: &PgRow, column: usize) -> Result<Option<&[u8]>, Fault> {
     let missing = || Fault::undecodable("is missing");
     let value = row.try_get_raw(column).map_err(|_| missing())?;

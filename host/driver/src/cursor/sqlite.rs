@@ -1,4 +1,4 @@
-//! From rows of SQLite to columns, without anything between.
+//! Reads rows of SQLite directly into columns.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,19 +21,19 @@ use crate::sqlite::{
 use crate::value::sqlite::{Bound, Stored};
 use crate::value::{Fault, array, sqlite};
 
-/// What is run. A statement that is kept is prepared once for each connection.
+/// A statement to run. With `keep`, it is prepared once per connection.
 pub(crate) struct Request<'a> {
     pub(crate) sql: &'a str,
     pub(crate) values: &'a [Bound<'a>],
     pub(crate) keep: bool,
-    /// How many bytes a row may have.
+    /// The maximum size of a row in bytes.
     pub(crate) most: usize,
-    /// Of SQL text: what its caller expects, if that is told.
+    /// For SQL text: the columns that its caller expects, if it said so.
     pub(crate) expected: Option<Arc<[ExpectedColumn]>>,
 }
 
-/// Runs a statement up to its first row. If that is all it returns and it was quick to come, the
-/// connection goes back at once, and nothing is left to be streamed.
+/// Runs a statement up to its first row. If there is no other row and it came quickly, the
+/// connection is returned at once, and nothing is left to stream.
 pub(crate) async fn open(
     mut connection: StatementConnection,
     request: Request<'_>,
@@ -55,7 +55,8 @@ pub(crate) async fn open(
     Ok(Cursor { events: Some(events), ..Cursor::with_columns(columns) })
 }
 
-/// The rows, and all there are if that is known; else how the statement has ended.
+/// The rows, and all of them in a batch if it is known that there are no others; else how the
+/// statement ended.
 async fn begin(
     connection: &mut StatementConnection,
     Request { sql, values, keep, most, expected }: Request<'_>,
@@ -81,12 +82,12 @@ async fn begin(
     Ok((rows, read.map_err(Ending::Abandoned)?))
 }
 
-/// How often a statement is prepared for a schema that is another when it begins: as often as SQLite
-/// does it.
+/// How often a statement is prepared again because the schema has changed when it begins: as often
+/// as SQLite itself does.
 const MOST_SCHEMAS: u32 = 50;
 
-/// Runs a statement up to its first row, with which all is written that it writes. Its columns are
-/// looked at before that, and are those of the schema for which it is run: for no other does it run.
+/// Runs a statement up to its first row, when all its writes are done. Its columns are checked
+/// before, and it only runs with the schema for which they were checked.
 async fn write(
     inner: &mut engine::Connection,
     (sql, values, most): (&str, &[Bound<'_>], usize),
@@ -110,7 +111,7 @@ async fn write(
                 inner.close();
                 return Err(Ending::Refused(error));
             }
-            // They may be those of a schema that was changed since.
+            // The columns may be those of an outdated schema.
             Err(_) => {
                 inner.learn_schema().await.map_err(Ending::Failed)?;
                 is_learned = true;
@@ -119,8 +120,8 @@ async fn write(
     }
 }
 
-/// A stream owns the connection while it reads from it. One that is dropped halfway leaves the
-/// connection as [`StatementConnection`] says.
+/// The stream owns the connection while it reads from it. If it is dropped halfway,
+/// [`StatementConnection`] decides what happens to the connection.
 fn events(
     connection: StatementConnection,
     rows: Rows,
@@ -160,37 +161,38 @@ fn events(
     }
 }
 
-/// The rows of a statement, on their way into columns.
+/// Reads the rows of a statement into columns.
 struct Rows {
-    /// None: the statement tells what its columns are, or those that are expected are not found yet.
+    /// `None` if the statement itself determines the columns, or if the expected ones have not been
+    /// found in it yet.
     planned: Option<PlannedStep>,
-    /// Those that the statement has to have: once they are found there, they count as planned.
+    /// The columns that the statement must have; once found, they become `planned`.
     expected: Option<Arc<[ExpectedColumn]>>,
-    /// How many bytes a row may have.
+    /// The maximum size of a row in bytes.
     most: usize,
-    /// What it told, once it has.
+    /// The columns of the statement itself, once they are known.
     found: Vec<ColumnInfo>,
-    /// None before the first row.
+    /// `None` before the first row.
     batch: Option<BatchBuilder>,
-    /// Rows that were looked at for the kinds of columns.
+    /// Rows that were read ahead to find the types of columns.
     ahead: VecDeque<Vec<Bound<'static>>>,
-    /// The statement is at a row that was not looked at.
+    /// The statement is at a row that has not been read.
     at_row: bool,
-    /// How many rows the next batch may have. None: nobody has asked for rows yet.
+    /// The maximum number of rows of the next batch; `None` if no rows have been requested yet.
     wanted: Option<u32>,
-    /// Rows that were given away.
+    /// The number of rows handed out.
     given: u64,
     ended: bool,
-    /// Why the first row cannot be read, which is told when it is asked for.
+    /// Why the first row cannot be read; reported when it is requested.
     unreadable: Option<Error>,
 }
 
-/// Rows that are looked at for the kinds of columns before the first batch, and their size.
+/// The maximum number and size of rows that are read ahead to find the types of columns.
 const MOST_AHEAD: usize = 256;
 const MOST_BYTES_AHEAD: usize = 1 << 20;
 
 impl Job for Rows {
-    /// None: there are no more rows, or none was asked for yet and there are several.
+    /// `None` if there are no more rows, or if none were requested yet and there are several.
     type Output = Result<Option<Batch>, Error>;
 
     fn run(&mut self, handle: &mut Handle, progress: &Progress) -> Result<Self::Output, Stop> {
@@ -213,7 +215,7 @@ impl Job for Rows {
         };
         let wanted = match self.wanted {
             Some(wanted) => wanted,
-            // Whether there is but one row can be tried.
+            // On the caller's thread, try whether there is only one row.
             None if progress.is_a_try() => 1,
             None => 0,
         };
@@ -259,7 +261,7 @@ impl Job for Rows {
     }
 
     fn restart(&mut self) {
-        // Whoever asks for rows has seen what their columns are.
+        // A caller that requests rows has seen the columns.
         let is_told = self.wanted.is_some();
         let found = match is_told {
             true => std::mem::take(&mut self.found),
@@ -296,12 +298,12 @@ impl Rows {
         self.planned.as_ref().map_or(Labels::of(&self.found), PlannedStep::labels)
     }
 
-    /// Whether everything was given away.
+    /// Whether all rows have been handed out.
     fn is_ended(&self) -> bool {
         self.ended && self.ahead.is_empty() && self.unreadable.is_none()
     }
 
-    /// Adds rows until there are enough or no more.
+    /// Adds rows until the batch is full or there are no more.
     fn fill(
         &mut self,
         handle: &mut Handle,
@@ -312,9 +314,9 @@ impl Rows {
         let mut looked_at = batch.rows();
         loop {
             if batch.rows() >= wanted || batch.bytes() >= MOST_BYTES {
-                // The end is often near. Then the connection goes back with these rows, not with a
-                // call for more that may never come. Where rows are long in coming, it is not for
-                // them that these should wait.
+                // The end is often near. The connection is then returned with these rows, and not
+                // at the next call, which may never come. If rows arrive slowly, the rows read so
+                // far do not wait for another one.
                 let is_near = progress.is_a_try() || batch.rows() >= STRIDE;
                 if is_near && self.ahead.is_empty() && !self.at_row {
                     self.at_row = !self.ended && handle.step()?;
@@ -348,7 +350,7 @@ impl Rows {
         }
     }
 
-    /// What there is; the rest goes into another batch, if there is any.
+    /// Hands out the batch; surplus rows go into another one.
     fn give(&mut self, mut batch: BatchBuilder) -> Option<Batch> {
         self.given += u64::from(batch.rows());
         match batch.rows() {
@@ -362,8 +364,8 @@ impl Rows {
         }
     }
 
-    /// Finds out what the columns are, if that is not known: what they were declared as, else what
-    /// the first values are.
+    /// Determines the types of columns if they are not known: the declared ones, else those of the
+    /// first values.
     fn find(&mut self, handle: &mut Handle) -> Result<Result<(), Error>, Stop> {
         if let Some(expected) = &self.expected {
             return Ok(PlannedStep::of_text(expected, &handle.names()).and_then(|found| {
@@ -405,7 +407,7 @@ impl Rows {
                 row.push(Bound::from(stored).into_owned());
             }
             self.ahead.push_back(row);
-            // The next row may be long in coming: only if something is still to be found there.
+            // The next row may take long: read it only if a type is still unknown.
             let enough = self.ahead.len() >= MOST_AHEAD || bytes >= MOST_BYTES_AHEAD;
             self.at_row = false;
             if !enough && kinds.iter().any(Option::is_none) {
@@ -415,7 +417,7 @@ impl Rows {
         }
         let info = |(index, kind): (usize, Option<ScalarType>)| ColumnInfo {
             path: vec![handle.name(index)],
-            // Nothing but nulls so far.
+            // Only nulls so far.
             kind: kind.unwrap_or(ScalarType::Text),
             many: false,
             nullable: true,
@@ -424,7 +426,7 @@ impl Rows {
         let names = |of: &[ColumnInfo]| of.iter().map(|it| it.path.clone()).collect::<Vec<_>>();
         match self.found.is_empty() {
             true => self.found = found,
-            // It was started again, and prepared for another schema.
+            // It was restarted, and prepared for another schema.
             false if names(&self.found) != names(&found) => return Ok(Err(altered())),
             false => {}
         }
@@ -432,7 +434,7 @@ impl Rows {
     }
 }
 
-/// A value of a row that was looked at.
+/// A value of a row that was read ahead.
 fn seen<'a>(row: &'a [Bound<'_>], column: usize) -> Stored<'a> {
     row.get(column).map_or(Stored::Null, Bound::stored)
 }
@@ -443,7 +445,7 @@ fn altered() -> Error {
     Error::new(ErrorKind::SerializationFailure, message).retryable()
 }
 
-/// Adds a row; in case of a fault, in which column.
+/// Adds a row; on failure, returns the column of the fault.
 fn read<'a>(
     batch: &mut BatchBuilder,
     most: usize,
@@ -481,7 +483,7 @@ mod tests {
 
     use super::*;
 
-    /// Runs a statement again, from its beginning.
+    /// Runs a statement again from its beginning.
     async fn again(inner: &mut crate::sqlite::Connection, mut rows: Rows) -> (Rows, Option<Error>) {
         inner.settle().await.unwrap().rewind();
         rows.restart();
@@ -503,11 +505,11 @@ mod tests {
         inner.open("SELECT * FROM t", true, Some(&[])).await.unwrap();
         let (rows, _) = inner.run(Rows::new(None, usize::MAX)).await.unwrap();
         assert_eq!(rows.found[0].path, ["a"]);
-        // Nobody was told.
+        // Nobody has seen the columns yet, so they may change.
         run("ALTER TABLE t RENAME COLUMN a TO b").await;
         let (mut rows, failure) = again(inner, rows).await;
         assert_eq!((&*rows.found[0].path[0], failure), ("b", None));
-        // Who asks for rows was.
+        // A caller that requests rows has seen them.
         rows.wanted = Some(10);
         for change in ["RENAME COLUMN b TO c", "ADD COLUMN d INTEGER"] {
             run(&format!("ALTER TABLE t {change}")).await;

@@ -1,5 +1,5 @@
-//! Errors of the databases as Ferro's: kind, code, and the constraint, table and column where the
-//! database names them.
+//! Converts errors of the databases to Ferro's: kind, code, and the constraint, table and column if
+//! the database reports them.
 
 mod postgres;
 mod sqlite;
@@ -16,10 +16,11 @@ pub(crate) fn invalid_configuration(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidConfiguration, message)
 }
 
-/// What SQLx makes of an answer of PostgreSQL. It takes servers at their word about sizes, and panics
-/// where that is a lie. The connection is in doubt then, and nobody uses it again.
+/// Catches panics of SQLx while it reads an answer of PostgreSQL: it trusts the sizes that the
+/// server sends, and panics if they are wrong. The connection is then in doubt, and is not used
+/// again.
 ///
-/// The answer comes pinned: moved, it would take its place anew in each future around it.
+/// The future is passed pinned: moved, it would be stored again in each enclosing future.
 pub(crate) async fn caught<T>(
     answer: impl Future<Output = Result<T, sqlx::Error>> + Unpin,
 ) -> Result<T, sqlx::Error> {
@@ -27,7 +28,7 @@ pub(crate) async fn caught<T>(
     answer.unwrap_or_else(|_| Err(sqlx::Error::Protocol("a message is not what it says".into())))
 }
 
-/// The error of a statement, of a pool or of a connection.
+/// Converts the error of a statement, a pool or a connection.
 pub(crate) fn from_sqlx(error: &sqlx::Error, dialect: Dialect) -> Error {
     use sqlx::Error as E;
     match error {
@@ -48,7 +49,8 @@ pub(crate) fn from_sqlx(error: &sqlx::Error, dialect: Dialect) -> Error {
             ErrorKind::UndefinedObject,
             format!("the database has no type `{type_name}`"),
         ),
-        // A kind of type that SQLx does not know, where it asks for those of a statement.
+        // SQLx looks up the types of a statement, and found a category of types that it does not
+        // know.
         E::ColumnDecode { index, .. } if index.trim_matches('"') == "typtype" => Error::new(
             ErrorKind::Unsupported,
             "the statement has a column or a parameter of a type that cannot be read, such as a \
@@ -83,7 +85,7 @@ pub(crate) fn from_sqlx(error: &sqlx::Error, dialect: Dialect) -> Error {
     }
 }
 
-/// What a pool answers after it was disconnected.
+/// The error of a pool that was disconnected.
 pub(crate) fn closed() -> Error {
     Error::new(
         ErrorKind::ConnectionFailed,

@@ -1,4 +1,4 @@
-//! SQLSTATE to kinds.
+//! Maps SQLSTATE codes to kinds.
 
 use ferro_wit::types::{Error, ErrorKind};
 use sqlx::postgres::PgDatabaseError;
@@ -6,7 +6,7 @@ use sqlx::postgres::PgDatabaseError;
 pub(super) fn describe(error: &PgDatabaseError) -> Error {
     let code = error.code();
     let kind = match error.routine() {
-        // A text that is none of an enum's, for which SQLite has a check.
+        // A text that is not a value of an enum; on SQLite a check rejects it.
         Some("enum_in" | "enum_recv") => ErrorKind::CheckViolation,
         _ => kind(code, error.message()),
     };
@@ -20,7 +20,7 @@ pub(super) fn describe(error: &PgDatabaseError) -> Error {
     }
 }
 
-/// What is in the way of a change is named in the details only.
+/// Only the details name the objects that prevent a change.
 fn detailed(code: &str, message: String, detail: Option<&str>) -> String {
     match (code, detail) {
         (IN_USE | "0A000", Some(detail)) => format!("{message}: {}", detail.replace('\n', "; ")),
@@ -45,7 +45,7 @@ fn message(code: &str, message: &str) -> String {
     format!("{message}: {advice}")
 }
 
-/// What PgBouncer says, under one code for all of it and always in English.
+/// PgBouncer's messages, which all have the same code, and are always in English.
 const OF_POOLERS: [(&str, ErrorKind); 8] = [
     ("authentication failed", ErrorKind::AuthenticationFailed),
     ("no such user", ErrorKind::AuthenticationFailed),
@@ -63,13 +63,13 @@ fn of_pooler(code: &str, message: &str) -> Option<ErrorKind> {
     said.filter(|_| code == "08P01").map(|(_, kind)| *kind)
 }
 
-/// What a statement meets that was prepared on another connection behind the pooler: it is not there,
-/// or it is another one of that name, with other parameters.
+/// The errors for a statement that was prepared in another session behind the pooler: it does not
+/// exist here, or another one with other parameters has its name.
 fn is_of_another_session(code: &str, message: &str) -> bool {
     matches!(code, "26000" | "42P05") || code == "08P01" && message.contains("\"sqlx_s_")
 }
 
-/// Something cannot be dropped, as others depend on it.
+/// An object cannot be dropped, since others depend on it.
 const IN_USE: &str = "2BP01";
 
 /// See <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
@@ -80,23 +80,24 @@ fn kind(code: &str, message: &str) -> ErrorKind {
         "23505" => K::UniqueViolation,
         "23503" | "23001" => K::ForeignKeyViolation,
         "23502" => K::NotNullViolation,
-        // A text that is too long for its column is one, too: SQLite has no other word for it.
+        // A text too long for its column is also a check violation: on SQLite, a check limits the
+        // length.
         "23514" | "44000" | "22001" => K::CheckViolation,
         "23P01" => K::ExclusionViolation,
-        // What triggers raise to refuse a row.
+        // The default code of exceptions that triggers raise to reject a row.
         "P0001" => K::CheckViolation,
         "40001" => K::SerializationFailure,
         "40P01" => K::Deadlock,
         "40003" => K::OutcomeUnknown,
         "55P03" | "55006" | "53300" => K::Busy,
-        // One code for two causes; only the English text tells them apart.
+        // One code for two causes, which only the English message distinguishes.
         "57014" if message.contains("timeout") => K::Timeout,
         "57014" => K::Cancelled,
         "25P03" | "25P04" => K::Timeout,
         "25006" => K::ReadOnly,
         "42501" => K::Denied,
         "42P01" | "42703" | "42883" | "42704" | "42P02" | "3F000" => K::UndefinedObject,
-        // The last three are texts, or bytes, that are not of a type.
+        // The last three: a text, or bytes, that cannot be read as the type.
         "42804" | "42846" | "42P18" | "22007" | "22P02" | "22P03" => K::TypeMismatch,
         "3D000" => K::DatabaseMissing,
         IN_USE => K::Unsupported,
@@ -104,7 +105,8 @@ fn kind(code: &str, message: &str) -> ErrorKind {
         _ => match code.get(..2) {
             Some("08") => of_pooler(code, message).unwrap_or(K::ConnectionFailed),
             Some("0A") => K::Unsupported,
-            // Several rows where there can be one: of a subquery, or with the same key in an upsert.
+            // Several rows where only one is allowed: from a subquery, or with the same key in an
+            // upsert.
             Some("21") => K::InvalidQuery,
             Some("22") => K::ValueOutOfRange,
             Some("28") => K::AuthenticationFailed,
@@ -121,12 +123,12 @@ fn retryable(kind: ErrorKind, code: &str) -> bool {
     lost_a_race || code == "57P03"
 }
 
-/// The columns of a key, which the server names in the details only: `Key (a, b)=(1, 2) …`. The
-/// words around are translated, the brackets are not.
+/// The columns of a key, which the server names only in the details: `Key (a, b)=(1, 2) …`. The
+/// words around them may be translated, the parentheses not.
 fn key_columns(kind: ErrorKind, detail: &str) -> Option<String> {
     match kind {
         ErrorKind::UniqueViolation => {}
-        // Of a row that is still referred to, the details name the other table's columns.
+        // If a row is still referenced, the details name the columns of the other table.
         ErrorKind::ForeignKeyViolation if detail.contains("is not present") => {}
         _ => return None,
     }

@@ -1,5 +1,5 @@
-//! Result codes and messages of SQLite to kinds. The names of constraints, tables and columns are
-//! in its messages only, which are English and fixed.
+//! Maps result codes and messages of SQLite to kinds. Only its messages, which are always in
+//! English, contain the names of constraints, tables and columns.
 
 use ferro_wit::types::{Error, ErrorKind};
 
@@ -22,16 +22,16 @@ fn kind(code: i32, message: &str) -> ErrorKind {
     match (code, code & 0xff) {
         (2067 | 1555 | 2579, _) => K::UniqueViolation,
         (787, _) => K::ForeignKeyViolation,
-        // `on delete restrict` is a trigger to SQLite, but for its message.
+        // SQLite reports `on delete restrict` with the code of a trigger.
         (1811, _) if message == "FOREIGN KEY constraint failed" => K::ForeignKeyViolation,
         (1299, _) => K::NotNullViolation,
         (3091, _) => K::TypeMismatch,
-        // A check, or a trigger that refused a row.
+        // A check, or a trigger that rejected a row.
         (_, 19) => K::CheckViolation,
-        // The transaction read what another one has changed since; waiting cannot help it.
+        // The transaction has read data that another one has changed since; waiting does not help.
         (517, _) => K::SerializationFailure,
         (_, 5 | 6) => K::Busy,
-        // No memory: a stranger's statement has a bounded part of it.
+        // Out of memory: an untrusted statement has a memory limit.
         (3082, _) | (_, 7) => K::LimitExceeded,
         (_, 8) => K::ReadOnly,
         (_, 9) => K::Cancelled,
@@ -45,7 +45,7 @@ fn kind(code: i32, message: &str) -> ErrorKind {
     }
 }
 
-/// What `SQLITE_ERROR` means stands in its message.
+/// Only the message of `SQLITE_ERROR` says what went wrong.
 fn kind_of_message(message: &str) -> ErrorKind {
     const UNDEFINED: [&str; 4] =
         ["no such ", "unknown database", "has no column named", "no query"];
@@ -96,7 +96,7 @@ fn names(kind: ErrorKind, message: &str) -> Names {
     let after = |prefix| message.strip_prefix(prefix).map(str::to_owned);
     match kind {
         ErrorKind::UniqueViolation => match after("UNIQUE constraint failed: ") {
-            // A unique index on an expression is named itself: `index 'name'`.
+            // For a unique index on an expression, the message names the index: `index 'name'`.
             Some(it) if it.starts_with("index '") => Names {
                 constraint: Some(it["index '".len()..].trim_end_matches('\'').to_owned()),
                 ..Names::default()
@@ -129,22 +129,22 @@ fn names(kind: ErrorKind, message: &str) -> Names {
     }
 }
 
-/// The column of `t0.name`, and of `"name" - should this be a string literal in single-quotes?`.
+/// The column in `t0.name`, or in `"name" - should this be a string literal in single-quotes?`.
 fn column_of(named: &str) -> String {
     let named = named.split_once(" - should this be").map_or(named, |(name, _)| name);
     let column = named.rsplit_once('.').map_or(named, |(_, column)| column);
     column.trim_matches('"').to_owned()
 }
 
-/// Whether it is a name that the core gives to a table within a statement, `t0` to `t63`. A table of
-/// SQL text may be called so, too, and goes unnamed.
+/// Whether it is an alias that the core gives to a table in a statement, `t0` to `t63`. A table
+/// with such a name in SQL text is then not named in the error.
 fn is_alias(table: &str) -> bool {
     table.strip_prefix('t').is_some_and(|it| {
         it.bytes().all(|it| it.is_ascii_digit()) && it.parse::<u8>().is_ok_and(|it| it < 64)
     })
 }
 
-/// `users.name, users.email`: one table, the columns of a key.
+/// Splits `users.name, users.email`: one table, and the columns of a key.
 fn table_and_columns(list: &str) -> Names {
     let parts: Vec<_> = list.split(", ").filter_map(|it| it.split_once('.')).collect();
     let columns: Vec<_> = parts.iter().map(|(_, column)| *column).collect();
@@ -155,7 +155,7 @@ fn table_and_columns(list: &str) -> Names {
     }
 }
 
-/// `cannot store TEXT value in INTEGER column users.age`, of a strict table.
+/// Reads `cannot store TEXT value in INTEGER column users.age`, a message of strict tables.
 fn strict_column(message: &str) -> Option<Names> {
     message
         .strip_prefix("cannot store ")?
@@ -163,8 +163,8 @@ fn strict_column(message: &str) -> Option<Names> {
         .map(|(_, it)| table_and_columns(it))
 }
 
-/// The names of the codes, which SQLite itself has no function for.
-/// See <https://www.sqlite.org/rescode.html>.
+/// The names of the codes; SQLite has no function for them. See
+/// <https://www.sqlite.org/rescode.html>.
 fn name(code: i32) -> Option<&'static str> {
     Some(match code {
         1 => "SQLITE_ERROR",

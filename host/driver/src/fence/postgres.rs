@@ -1,4 +1,4 @@
-//! The settings of a transaction of PostgreSQL, and the proof that they hold.
+//! Sets the settings of a transaction on PostgreSQL, and verifies that they are still in force.
 
 use std::collections::hash_map::RandomState;
 use std::fmt::Write as _;
@@ -14,12 +14,12 @@ use super::{Fence, RawSql};
 use crate::error::invalid_configuration;
 use crate::lease::Connection;
 
-/// A setting of the transaction that was begun for a caller: where it is gone, so is the
-/// transaction.
+/// A setting of the transaction that was begun for a caller: if the setting is gone, the
+/// transaction has ended.
 pub(super) const MARKER: &str = "ferro.marker";
 
-/// Why SQL text is refused to the present role, and whether the transaction still lives. Each name
-/// is qualified: the caller may have made objects of the same name.
+/// Why SQL text is refused for the current role, and whether the transaction is still open. All
+/// names are qualified, since the caller may have created objects with the same names.
 const PROVE: &str = "\
 SELECT pg_catalog.current_setting('ferro.marker', true) AS marker, CASE \
 WHEN session_user OPERATOR(pg_catalog.<>) current_user \
@@ -54,11 +54,11 @@ OPERATOR(pg_catalog.<>) ALL ('{trigger,event_trigger}'::pg_catalog.regtype[]) \
 AND pg_catalog.has_function_privilege('public', p.oid, 'EXECUTE') END \
 HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 0) END AS fault";
 
-/// Why a transaction was not begun, or does not go on.
+/// Why a transaction was not begun, or cannot continue.
 pub(crate) enum Breach {
-    /// The database, or the way to it, failed.
+    /// The database, or the connection to it, failed.
     Database(sqlx::Error),
-    /// The fence does not hold.
+    /// The fence is not effective.
     Refused(Error),
 }
 
@@ -69,8 +69,8 @@ impl From<sqlx::Error> for Breach {
 }
 
 impl Fence {
-    /// What follows the `BEGIN` of a transaction, so that it has a marker. Only settings of the
-    /// transaction itself: nothing is left when it has ended, however it ends.
+    /// SQL that follows the `BEGIN` of a transaction, including its marker. All settings are local
+    /// to the transaction: nothing remains after it, however it ends.
     pub(super) fn opening(&self, marker: &str) -> String {
         let mut sql = format!("; SET LOCAL {MARKER} = {}", literal(marker));
         // Writing to a string cannot fail.
@@ -97,8 +97,8 @@ impl Fence {
         sql
     }
 
-    /// Whether the transaction with a marker still lives, and whether the fence holds in it if SQL
-    /// text is run.
+    /// Checks that the transaction with this marker is still open, and that the fence holds in it
+    /// if SQL text is allowed.
     async fn prove(&self, connection: &mut Connection, marker: &str) -> Result<(), Breach> {
         let Connection::Postgres(backend) = connection else { return Ok(()) };
         let (connection, vigil) = backend.parts();
@@ -122,11 +122,11 @@ impl Fence {
 /// The fence around one transaction.
 pub(crate) struct Enclosure {
     fence: Arc<Fence>,
-    /// What the transaction is told from others by.
+    /// Identifies the transaction.
     marker: String,
-    /// The role was found fit for SQL text.
+    /// Whether the role was found safe for SQL text.
     fit: AtomicBool,
-    /// SQL text has run since the transaction was last seen alive.
+    /// Whether SQL text has run since the transaction was last known to be open.
     ran: AtomicBool,
 }
 
@@ -140,13 +140,13 @@ impl Enclosure {
         &self.fence
     }
 
-    /// What follows the `BEGIN` of the transaction on PostgreSQL.
+    /// SQL that follows the `BEGIN` of the transaction on PostgreSQL.
     pub(crate) fn opening(&self) -> String {
         self.fence.opening(&self.marker)
     }
 
-    /// Why a transaction was not begun: a role or a setting that the database does not have is the
-    /// operator's mistake.
+    /// The error if a transaction was not begun: a role or a setting that the database does not
+    /// accept is the operator's mistake.
     pub(crate) fn explain(&self, error: Error) -> Error {
         let refused = [ErrorKind::Denied, ErrorKind::UndefinedObject, ErrorKind::ValueOutOfRange];
         match refused.contains(&error.kind) {
@@ -159,8 +159,8 @@ impl Enclosure {
         }
     }
 
-    /// Lets a statement pass, SQL `text` or not: proves what is not known. That costs a round trip
-    /// before the first text, and one after each.
+    /// Checks the fence before a statement, as far as it is not known to hold. That takes a round
+    /// trip before the first SQL `text`, and one after each.
     pub(crate) async fn admit(
         &self,
         connection: &mut Connection,
@@ -175,7 +175,7 @@ impl Enclosure {
     }
 }
 
-/// A text as PostgreSQL reads it whatever `standard_conforming_strings` says.
+/// A string literal that PostgreSQL reads the same way for any `standard_conforming_strings`.
 pub(crate) fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', r"\\").replace('\'', "''"))
 }
@@ -184,7 +184,7 @@ fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Keyed at random by the standard library: no caller can foresee it.
+/// A random marker, from the random keys of the standard library: no caller can predict it.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

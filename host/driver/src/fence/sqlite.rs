@@ -1,4 +1,4 @@
-//! What SQLite asks about, while it prepares fenced SQL text.
+//! Answers SQLite's questions while it prepares fenced SQL text.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,16 @@ use ferro_wit::policy::FieldSet;
 use super::{Fence, TableRights};
 use crate::sqlite::Action;
 
-/// Tables that SQLite keeps or makes itself, which tell of all others.
+/// Prefixes of SQLite's own tables and virtual tables, which reveal things about all others.
 const OWN: [&str; 3] = ["sqlite_", "pragma_", "dbstat"];
-/// Functions of JSON that are called instead of a table.
+/// Table-valued JSON functions, which are reported as tables.
 const JSON_TABLES: [&str; 4] = ["json_each", "json_tree", "jsonb_each", "jsonb_tree"];
-/// What functions and operators of JSON begin with. A blob is JSON of SQLite's own to them, and they
-/// follow it, and the path that `json_set` is given, as deep as it goes: past the end of the stack.
+/// Prefixes of JSON functions and operators. They take a blob for SQLite's internal form of JSON.
+/// They recurse as deeply as that, or the path of `json_set`, is nested, and overflow the stack.
 const JSON: [&str; 2] = ["json", "->"];
-/// What reaches beyond the database, tells how it was built or what others did on the connection, or
-/// takes time or memory that grows with the square of its arguments while nobody can stop it.
+/// Functions that reach beyond the database, that reveal how SQLite was built or what others did on
+/// the connection, or whose time or memory grows with the square of their arguments without any way
+/// to interrupt them.
 const UNSAFE_FUNCTIONS: [&str; 7] = [
     "changes",
     "ferro_converted",
@@ -25,12 +26,12 @@ const UNSAFE_FUNCTIONS: [&str; 7] = [
     "load_extension",
     "total_changes",
 ];
-/// What the functions begin with that tell of SQLite itself, of its files, or write to its log.
+/// Prefix of functions that reveal facts about SQLite itself or its files, or write to its log.
 const OWN_FUNCTIONS: &str = "sqlite_";
 
 impl Fence {
-    /// The same for a statement that deletes the rows in its way: SQLite does not ask whether it
-    /// may, and runs no triggers for them.
+    /// The same fence for a statement that deletes conflicting rows: SQLite neither asks whether it
+    /// may, nor runs triggers for them.
     pub(crate) fn replacing(&self) -> Self {
         let mut fence = self.clone();
         for rights in fence.tables.iter_mut().flat_map(BTreeMap::values_mut) {
@@ -41,7 +42,7 @@ impl Fence {
         fence
     }
 
-    /// Whether fenced SQL text may do something on SQLite.
+    /// Whether fenced SQL text may perform an action on SQLite.
     pub(crate) fn allows(&self, action: Action<'_>) -> bool {
         let may = |table: &str, ask: fn(&TableRights, &str) -> bool, column: &str| {
             let is_own = OWN.iter().any(|it| begins_with(table, it))
@@ -65,7 +66,7 @@ impl Fence {
             Action::Other => false,
             _ if self.read_only => false,
             Action::Insert(table) => may(table, |it, _| it.insert, ""),
-            // So SQLite calls the key, whatever its column is called.
+            // SQLite's name for the key, whatever the name of its column is.
             Action::Update(table, "ROWID") => {
                 may(table, |it, _| it.update == Some(FieldSet::All), "")
             }
@@ -77,7 +78,7 @@ impl Fence {
 
 impl TableRights {
     fn may_read(&self, column: &str) -> bool {
-        // Of a table that is only counted, no column is named.
+        // A statement that only counts a table reads no particular column.
         match column {
             "" => !matches!(&self.read, FieldSet::Only(columns) if columns.is_empty()),
             column => has(&self.read, column),
@@ -89,7 +90,7 @@ impl TableRights {
     }
 }
 
-/// Names are compared as SQLite does.
+/// Names are compared case-insensitively, as SQLite does.
 fn has(columns: &FieldSet, column: &str) -> bool {
     let named = |columns: &[String]| columns.iter().any(|it| it.eq_ignore_ascii_case(column));
     match columns {

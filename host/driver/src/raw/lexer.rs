@@ -1,13 +1,14 @@
-//! Reading SQL text as its database does, as far as placeholders and the end of a statement go.
+//! Tokenizes SQL text as its database does, as far as needed to find placeholders and the end of a
+//! statement.
 
 use ferro_wit::types::{Dialect, Error};
 
 use super::invalid;
 
-/// What PostgreSQL's protocol counts. SQLite stops at half of it.
+/// The limit of PostgreSQL's protocol. SQLite allows half as many.
 const MOST_PARAMETERS: usize = 65_535;
 
-/// Something that may be a placeholder.
+/// A token that may be a placeholder.
 pub(super) struct Mark {
     pub(super) start: usize,
     pub(super) end: usize,
@@ -20,44 +21,44 @@ pub(super) enum MarkKind {
     Dollar(usize),
     /// `?3`
     Numbered(usize),
-    /// `?`, which `stands_alone` where it cannot be an operator between two operands.
+    /// `?`; it `stands_alone` if it cannot be an operator between two operands.
     Next { stands_alone: bool },
     /// `??`
     Escaped,
 }
 
-/// Goes through a statement once.
+/// Scans a statement once.
 pub(super) struct Lexer<'a> {
     sql: &'a str,
     postgres: bool,
     at: usize,
     pub(super) marks: Vec<Mark>,
-    /// The first word, of which there has to be one.
+    /// The first word; every statement has one.
     pub(super) first: &'a str,
     /// The word after it, if there is one.
     pub(super) second: &'a str,
-    /// The word before the present one.
+    /// The word before the current one.
     previous: &'a str,
     /// The word before that.
     last_but_one: &'a str,
-    /// Whether the verb of the statement changes rows; none until it is found.
+    /// Whether the verb of the statement changes rows; `None` until it is found.
     pub(super) changes: Option<bool>,
-    /// Whether rows that are in the way of what it writes are deleted, on SQLite.
+    /// Whether the statement deletes conflicting rows, on SQLite.
     pub(super) replaces: bool,
-    /// Whether tables may be joined by the names of their columns, on SQLite.
+    /// Whether tables may be joined by column names (`NATURAL`, `USING`), on SQLite.
     pub(super) joins_by_name: bool,
-    /// Whether a part of the statement may write rows that its own number does not count, on
+    /// Whether a part of the statement may write rows that are not included in its row count, on
     /// PostgreSQL.
     pub(super) writes_uncounted: bool,
-    /// Where the token before the present one ends.
+    /// The end of the previous token.
     behind: usize,
-    /// Open parentheses.
+    /// The number of open parentheses.
     depth: usize,
-    /// The most that were open at once.
+    /// The maximum number of open parentheses.
     pub(super) deepest: usize,
-    /// A statement whose body has semicolons of its own may follow.
+    /// Whether the statement may have a body with its own semicolons.
     may_have_body: bool,
-    /// Blocks open in such a body.
+    /// The number of open blocks in such a body.
     blocks: usize,
     ended: bool,
 }
@@ -93,7 +94,7 @@ impl<'a> Lexer<'a> {
             }
             if byte == b';' {
                 self.at += 1;
-                // The statements of a rule of PostgreSQL stand in parentheses.
+                // In PostgreSQL's `CREATE RULE`, several statements may stand in parentheses.
                 let within = self.blocks > 0 || (self.postgres && self.depth > 0);
                 self.ended |= !within && !self.first.is_empty();
                 continue;
@@ -133,12 +134,12 @@ impl<'a> Lexer<'a> {
         self.at += 1;
     }
 
-    /// Whether there was white space or a comment.
+    /// Skips white space or a comment; returns whether there was one.
     fn skip_blank(&mut self) -> Result<bool, Error> {
         match (self.byte(0), self.byte(1)) {
             (Some(byte), _) if byte.is_ascii_whitespace() => self.at += 1,
             (Some(b'-'), Some(b'-')) => self.skip_line(),
-            // A byte order mark, which is white space to SQLite.
+            // A byte order mark, which SQLite treats as white space.
             (Some(0xef), _) if !self.postgres && self.sql[self.at..].starts_with('\u{feff}') => {
                 self.at += '\u{feff}'.len_utf8();
             }
@@ -148,14 +149,14 @@ impl<'a> Lexer<'a> {
         Ok(true)
     }
 
-    /// A comment that ends with its line.
+    /// Skips a comment up to the end of its line.
     fn skip_line(&mut self) {
         let rest = &self.sql[self.at..];
         let ends = |it: char| it == '\n' || (it == '\r' && self.postgres);
         self.at += rest.find(ends).unwrap_or(rest.len());
     }
 
-    /// Comments of PostgreSQL nest. SQLite takes one that never ends for the rest of the text.
+    /// Comments nest on PostgreSQL. On SQLite, an unclosed comment extends to the end of the text.
     fn skip_comment(&mut self) -> Result<(), Error> {
         let mut depth = 0_usize;
         loop {
@@ -177,7 +178,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// A doubled quote stands for itself; a backslash hides a quote in strings that say so.
+    /// A doubled quote stands for a quote; with `backslashes`, a backslash escapes one.
     fn skip_quoted(&mut self, quote: u8, backslashes: bool) -> Result<(), Error> {
         self.at += 1;
         loop {
@@ -199,7 +200,8 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Goes to where a string of PostgreSQL goes on, with the same backslashes: behind a line break.
+    /// Moves to where a string of PostgreSQL continues after a line break, with the same rule for
+    /// backslashes.
     fn is_continued(&mut self) -> bool {
         let here = self.at;
         let mut broken = false;
@@ -232,7 +234,8 @@ impl<'a> Lexer<'a> {
         {
             self.at += 1;
         }
-        // Before version 15, PostgreSQL takes a word right behind a number for one: `1INTO`.
+        // Before version 15, PostgreSQL reads a word directly after a number as a separate word:
+        // `1INTO`.
         let end = self.sql.as_bytes()[start..self.at].last_chunk::<4>();
         let writes = end.is_some_and(|it| it.eq_ignore_ascii_case(b"into"));
         self.writes_uncounted |= self.postgres && writes;
@@ -271,7 +274,8 @@ impl<'a> Lexer<'a> {
         let counted = self.changes == Some(true) && self.depth == 0;
         let writes = ["insert", "update", "delete", "merge", "into"].into_iter().any(is);
         self.writes_uncounted |= self.postgres && writes && !counted && !self.locks(start);
-        // `REPLACE INTO`, `INSERT OR REPLACE INTO` and `UPDATE OR REPLACE`: no call of a function.
+        // `REPLACE INTO`, `INSERT OR REPLACE INTO` and `UPDATE OR REPLACE`, as opposed to the
+        // function.
         let follows = |other: &str| self.previous.eq_ignore_ascii_case(other);
         self.replaces |= is("into") && follows("replace")
             || is("replace") && follows("or") && self.last_but_one.eq_ignore_ascii_case("update");
@@ -281,14 +285,16 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// Whether the word before this place is the name of a common table: `WITH replace AS (…)`.
+    /// Whether the word before this position is the name of a common table expression: `WITH
+    /// replace AS (…)`.
     fn names_rows(&self) -> bool {
         let rest = self.sql[self.at..].trim_start();
         let (word, _) = rest.split_at(rest.find(|it: char| !it.is_alphanumeric()).unwrap_or(0));
         rest.starts_with('(') || word.eq_ignore_ascii_case("as")
     }
 
-    /// Whether the word at a place belongs to `FOR UPDATE` or `FOR NO KEY UPDATE`, if it is `UPDATE`.
+    /// Whether the word at `start`, if it is `UPDATE`, belongs to `FOR UPDATE` or `FOR NO KEY
+    /// UPDATE`.
     fn locks(&self, start: usize) -> bool {
         let is = |word: &str, other: &str| word.eq_ignore_ascii_case(other);
         let follows = self.sql[..self.behind].ends_with(self.previous);
@@ -297,7 +303,7 @@ impl<'a> Lexer<'a> {
             && (is(self.previous, "for") || is(self.previous, "key") && is(self.last_but_one, "no"))
     }
 
-    /// Triggers of SQLite and functions of PostgreSQL may have statements inside.
+    /// Triggers on SQLite and functions on PostgreSQL may contain statements.
     fn body(&mut self, word: &str) {
         let is = |other: &str| word.eq_ignore_ascii_case(other);
         let (opens, follows) = match self.postgres {
@@ -370,23 +376,23 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// Whether what came last may be the left operand of an operator.
+    /// Whether the previous token may be the left operand of an operator.
     fn after_operand(&self) -> bool {
         let text = &self.sql[..self.behind];
         let Some(before) = text.strip_suffix(self.previous).filter(|_| !self.previous.is_empty())
         else {
             return !text.ends_with(['(', '[', ',', '=', '<', '>']);
         };
-        // What follows a point is a name, whatever it is.
+        // After a dot, any word is a name.
         before.ends_with('.') || !is_one_of(self.previous, BEFORE_OPERANDS)
     }
 
-    /// Whether what comes next cannot be the right operand of an operator.
+    /// Whether the next token cannot be the right operand of an operator.
     fn before_end(&mut self) -> Result<bool, Error> {
         let here = self.at;
         while self.skip_blank()? {}
         let rest = &self.sql[self.at..];
-        // A sign right after it may be a part of the operator.
+        // A sign directly after it may be part of the operator.
         let apart = self.at > here;
         self.at = here;
         let word = rest.split(|it: char| !it.is_ascii_alphanumeric() && it != '_').next();
@@ -396,7 +402,7 @@ impl<'a> Lexer<'a> {
             || word.is_some_and(|word| is_one_of(word, AFTER_OPERANDS)))
     }
 
-    /// Whether a string literal or a `?` comes next, which cannot follow a parameter.
+    /// Whether a string literal or a `?` comes next, neither of which can follow a parameter.
     fn before_operand(&mut self) -> Result<bool, Error> {
         let here = self.at;
         while self.skip_blank()? {}
@@ -409,7 +415,7 @@ impl<'a> Lexer<'a> {
         Ok(operand)
     }
 
-    /// The number of a placeholder; none if no digit follows.
+    /// The number of a placeholder; `None` if no digit follows.
     fn position(&mut self) -> Result<Option<usize>, Error> {
         let start = self.at;
         while self.byte(0).is_some_and(|it| it.is_ascii_digit()) {
@@ -425,8 +431,8 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// To SQLite digits and dollars are names too. Behind a name, what stands in parentheses is a part
-    /// of it, also a quote.
+    /// On SQLite, digits and dollar signs are names, too. After a name, anything in parentheses
+    /// belongs to it, even a quote.
     fn refuse_name(&mut self) -> Result<(), Error> {
         match self.byte(1).is_some_and(|it| is_word(it) || it.is_ascii_digit() || it == b'$') {
             true => Err(invalid("named placeholders are not supported: write `?` or `$1`")),
@@ -442,10 +448,10 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Words that PostgreSQL reserves, so that no operand ends with one.
+/// Words reserved in PostgreSQL with which no operand ends.
 const BEFORE_OPERANDS: &str = "and case distinct else having ilike in like limit not offset on or \
                                returning select then when where";
-/// Words that PostgreSQL reserves, so that no operand begins with one.
+/// Words reserved in PostgreSQL with which no operand begins.
 const AFTER_OPERANDS: &str = "and as asc desc else end except from group having ilike in \
                               intersect is like limit offset or order then union when";
 

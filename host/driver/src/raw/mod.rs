@@ -26,15 +26,15 @@ use self::lexer::{Lexer, Mark, MarkKind};
 #[derive(Debug)]
 pub(crate) struct Statement<'a> {
     pub(crate) sql: Cow<'a, str>,
-    /// Whether it is one that changes rows, so that their number means something.
+    /// Whether its verb changes rows, so that their number is meaningful.
     pub(crate) changes: bool,
-    /// Whether it may leave something on the connection.
+    /// Whether it may leave state on the connection.
     pub(crate) lasts: bool,
-    /// Whether rows that are in the way of what it writes are deleted, on SQLite.
+    /// Whether it deletes conflicting rows, on SQLite.
     pub(crate) replaces: bool,
 }
 
-/// What a statement may be.
+/// Which statements are allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rules {
     source: RawSql,
@@ -51,13 +51,13 @@ impl Rules {
     }
 }
 
-/// The longest text of a stranger, in bytes: as long as what the core writes.
+/// The longest untrusted text in bytes: the maximum of what the core writes.
 const LONGEST: usize = 256 << 10;
-/// How deep parentheses of an untrusted statement may be nested: SQLite follows them with its
-/// stack, which has no other bound.
+/// How deeply parentheses of an untrusted statement may be nested: SQLite recurses into them, and
+/// nothing else limits its use of the stack.
 const DEEPEST: usize = 200;
 
-/// Statements that would leave the connection in a state that nobody keeps track of.
+/// Statements that would put the connection into a state that the driver does not track.
 const REFUSED: [(&[&str], &str); 5] = [
     (
         &["ABORT", "BEGIN", "COMMIT", "END", "RELEASE", "ROLLBACK", "SAVEPOINT", "START"],
@@ -69,15 +69,16 @@ const REFUSED: [(&[&str], &str); 5] = [
     (&["LISTEN", "UNLISTEN"], "connections are shared, so notifications would be lost"),
 ];
 
-/// What reads rows, if no part of it changes any.
+/// Verbs that read rows, if no part of the statement changes any.
 const QUERIES: [&str; 4] = ["SELECT", "WITH", "VALUES", "TABLE"];
-/// What changes rows.
+/// Verbs that change rows.
 const CHANGES: [&str; 5] = ["INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE"];
-/// What may outlive its statement on a connection to SQLite; `CREATE` because of temporary tables.
+/// Statements with effects that may persist on a SQLite connection; `CREATE` because of temporary
+/// tables.
 const SQLITE_LASTING: [&str; 4] = ["ATTACH", "CREATE", "DETACH", "PRAGMA"];
 
-/// Reads a statement and checks that it is one, that it may be run, and that it takes just as many
-/// parameters as there are.
+/// Parses a text, and checks that it is a single statement, that it is allowed, and that it takes
+/// exactly the given number of parameters.
 pub(crate) fn translate<'a>(
     sql: &'a str,
     dialect: Dialect,
@@ -102,12 +103,12 @@ pub(crate) fn translate<'a>(
         return Err(Error::new(ErrorKind::LimitExceeded, message));
     }
     if rules.source == RawSql::Fenced && lexer.joins_by_name {
-        // SQLite asks neither for the columns nor, if no others are named, for the table.
+        // SQLite does not ask about the columns, nor about the table if nothing else names it.
         let message = "`NATURAL` and `USING` do not name the columns to check: join with `ON`";
         return Err(Error::new(ErrorKind::Denied, message));
     }
     if rules.source == RawSql::Fenced && lexer.writes_uncounted {
-        // What a part of a query writes, its number of rows does not tell.
+        // The row count of a query does not include what a part of it writes.
         let message = "`INSERT`, `UPDATE`, `DELETE`, `MERGE` and `INTO` are not granted inside a \
                        statement, where their rows are not counted: run each as a separate \
                        statement, in a transaction if they belong together, and quote columns with \
@@ -116,7 +117,7 @@ pub(crate) fn translate<'a>(
     }
     let (changes, replaces) = (lexer.changes == Some(true), lexer.replaces);
     let lasts = match dialect {
-        // Any function may change a setting, or take a lock that outlives the transaction.
+        // Any function may change a setting, or take a lock that is held beyond the transaction.
         Dialect::Postgres => true,
         Dialect::Sqlite => is_one_of(lexer.first, &SQLITE_LASTING),
     };
@@ -142,7 +143,7 @@ pub fn changes_rows(sql: &str, dialect: Dialect) -> bool {
     lexer.read().is_ok() && lexer.changes == Some(true)
 }
 
-/// Whether a statement of this kind may be run, by what it begins with.
+/// Checks whether a statement with this first word is allowed.
 fn check(lexer: &Lexer<'_>, dialect: Dialect, rules: Rules) -> Result<(), Error> {
     let keyword = || lexer.first.to_ascii_uppercase();
     let reads = is_one_of(lexer.first, &QUERIES) || is_one_of(lexer.first, &["EXPLAIN"]);
@@ -189,7 +190,7 @@ fn is_one_of(word: &str, words: &[&str]) -> bool {
     words.iter().any(|it| it.eq_ignore_ascii_case(word))
 }
 
-/// Writes the placeholders as the database wants them.
+/// Rewrites the placeholders for the database.
 fn number<'a>(
     sql: &'a str,
     dialect: Dialect,
@@ -237,7 +238,7 @@ fn number<'a>(
             None => return Err(invalid("placeholders are numbered from 1: there is no number 0")),
         }
         if is_list(&parameters[position - 1]) && is_alone_in_list(sql, mark) {
-            // SQLite would compare each value with the text of the array.
+            // SQLite would compare each value with the whole JSON text of the array.
             return Err(invalid(
                 "`in (?)` takes one value, not a list: write a placeholder for each value, `in (?, \
                  ?)`, or take all from one list, with `= any(?)` on PostgreSQL, and `in (select \
@@ -266,14 +267,14 @@ fn is_list(value: &Value) -> bool {
     }
 }
 
-/// Whether a placeholder is all that `IN` has in its parentheses.
+/// Whether the placeholder is the only item in the parentheses of an `IN`.
 fn is_alone_in_list(sql: &str, mark: &Mark) -> bool {
     let (before, after) = (sql[..mark.start].trim_end(), sql[mark.end..].trim_start());
     let word = before.strip_suffix('(').and_then(|it| it.split_whitespace().next_back());
     after.starts_with(')') && word.is_some_and(|it| it.eq_ignore_ascii_case("IN"))
 }
 
-/// How many parameters the placeholders ask for.
+/// The number of parameters that the placeholders require.
 fn wanted(marks: &[Mark], dollars: bool) -> usize {
     let is_next = |it: &&Mark| matches!(it.kind, MarkKind::Next { .. }) && !dollars;
     let next = marks.iter().filter(is_next).count();

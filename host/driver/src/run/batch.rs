@@ -1,4 +1,4 @@
-//! Writing many rows, all or none.
+//! Writes many rows, all or none.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::sqlite::{Handle, Job, Progress, Stop};
 use crate::transaction::Transaction;
 use crate::value::{Expected, Fault};
 
-/// Writes the rows of an execution; how many the database says were written.
+/// Writes the rows of an execution; returns how many the database reports as written.
 pub(super) async fn write(target: Target<'_>, execution: Arc<Execution>) -> Result<u64, Error> {
     let parts = parts(&execution)?;
     let transaction = begin(target, &parts).await?;
@@ -33,7 +33,8 @@ async fn run(target: Target<'_>, execution: &Execution, parts: &Parts) -> Result
         let step = &execution.plan.steps[part.step];
         if let Some(bulk) = step.bulk.as_ref().filter(|_| is_large) {
             match bulk::write(target, execution, step, bulk).await {
-                // Then the arrays of the same step were refused, before anything was written.
+                // The array statement that replaced the stream was rejected before anything was
+                // written: it is sent again.
                 Err(error) if may_repeat(target, &error, Need::Live) => {}
                 result => return result,
             }
@@ -43,7 +44,7 @@ async fn run(target: Target<'_>, execution: &Execution, parts: &Parts) -> Result
     Ok(written)
 }
 
-/// On SQLite nobody is asked between two statements.
+/// Runs all statements of a batch on SQLite as one job.
 async fn run_at_once(
     target: Target<'_>,
     execution: Arc<Execution>,
@@ -72,7 +73,7 @@ async fn run_at_once(
     })
 }
 
-/// All statements of a batch, one after the other.
+/// Runs all statements of a batch, one after another.
 struct Write {
     execution: Arc<Execution>,
     parts: Parts,
@@ -106,7 +107,7 @@ impl Job for Write {
         Ok(Ok(written))
     }
 
-    /// Some of it may be done already.
+    /// Some of the statements may have run already.
     fn can_restart(&self) -> bool {
         false
     }
@@ -114,10 +115,11 @@ impl Job for Write {
     fn restart(&mut self) {}
 }
 
-/// Writes the rows of an execution; a cursor with what they return, in their order.
+/// Writes the rows of an execution; returns a cursor over what they return, in their order.
 ///
-/// What one statement returns is on its way. What several return was read and is certain: they are
-/// those of a few rows each, and a cursor that is dropped halfway must not undo some of them.
+/// The rows of a single statement are streamed. The rows of several statements are read first, so
+/// that all of them have run: each returns a few rows, and a cursor that is dropped halfway must
+/// not undo some of them.
 pub(super) async fn fetch(target: Target<'_>, execution: &Execution) -> Result<Cursor, Error> {
     let parts = parts(execution)?;
     if let (Some(part), false) = (parts.each().next(), parts.are_several()) {
@@ -143,7 +145,7 @@ async fn read(
         let mut cursor = open(target, execution, at, &keys, Need::Live).await?;
         while let Some(batch) = cursor.next(u32::MAX).await? {
             bytes += batch.bytes();
-            // Nobody has counted them yet.
+            // No limit has counted these bytes yet.
             if bytes > target.largest_row() as u64 {
                 let most = target.largest_row() >> 20;
                 let message = format!(
@@ -158,14 +160,14 @@ async fn read(
     Ok(batches)
 }
 
-/// What makes several statements all or none; none where they are so already.
+/// Begins what makes several statements all or none; `None` if they are already.
 async fn begin(target: Target<'_>, parts: &Parts) -> Result<Option<Transaction>, Error> {
     let options = TransactionOptions { immediate: true, ..TransactionOptions::default() };
     Ok(match target {
-        // One statement is all or none by itself.
+        // A single statement is atomic by itself.
         _ if !parts.are_several() => None,
         Target::Database(database) => Some(database.begin(options).await?),
-        // A failed statement fails the transaction as a whole on PostgreSQL, but not on SQLite.
+        // On PostgreSQL, a failed statement makes the whole transaction fail, but not on SQLite.
         Target::Transaction(outer) if target.dialect() == Dialect::Sqlite => {
             Some(outer.begin(options).await?)
         }
@@ -180,21 +182,21 @@ async fn end<T>(transaction: Option<Transaction>, result: Result<T, Error>) -> R
     }
 }
 
-/// One execution of a step: it writes as many rows as the step takes, from the first on.
+/// One execution of a step, which writes as many rows as the step takes, starting at `first`.
 struct Part {
     step: usize,
     first: usize,
 }
 
-/// What is to be executed, one step after another. A batch without columns may say that it has
-/// billions of rows: there is no list of all executions.
+/// The executions of a batch, one after another. They are not listed one by one: a batch without
+/// columns may claim to have billions of rows.
 struct Parts(Vec<Run>);
 
-/// Some executions of a step, one after another.
+/// Consecutive executions of a step.
 struct Run {
     step: usize,
     first: usize,
-    /// How many rows each writes, and how often it is executed.
+    /// How many rows each execution writes, and the number of executions.
     size: usize,
     times: usize,
 }
@@ -211,7 +213,7 @@ impl Parts {
     }
 }
 
-/// What is to be executed: always the step that takes the most of the rows that are left.
+/// Splits a batch into executions: always of the step that takes most of the remaining rows.
 fn parts(execution: &Execution) -> Result<Parts, Error> {
     let Some(rows) = execution.rows.as_ref().filter(|it| it.rows > 0) else {
         return Ok(Parts(Vec::new()));
@@ -238,11 +240,11 @@ fn parts(execution: &Execution) -> Result<Parts, Error> {
     Ok(Parts(parts))
 }
 
-/// Checks the shape of the batch, and the kinds of its columns, before anything is sent.
+/// Checks the batch, and the types of its columns, before anything is sent.
 fn check(rows: &Batch, plan: &Plan) -> Result<(), Error> {
     rows.validate().map_err(|fault| invalid(format!("the batch is inconsistent: {fault}")))?;
     let mut used = vec![false; rows.columns.len()];
-    // What agrees with a forced value is written as that.
+    // A column that is only compared with a forced value is used, too.
     for agreement in &plan.agreements {
         if let Given::Column(number) = agreement.given
             && let Some(used) = used.get_mut(number as usize)
@@ -268,7 +270,7 @@ fn check(rows: &Batch, plan: &Plan) -> Result<(), Error> {
                 Column::Scalars(it) => Expected { kind: it.elements.kind(), many: false },
                 Column::Arrays(it) => Expected { kind: it.items.elements.kind(), many: true },
             };
-            // An array of all rows at once binds scalars.
+            // If all rows are bound as one array, its column has scalars.
             let many = bind.many && step.rows_per_statement.is_some();
             if given.kind != bind.kind || given.many != many {
                 let expected = Expected { kind: bind.kind, many };

@@ -1,5 +1,5 @@
-//! What the placeholders of a statement get: everything is checked here, before the database sees
-//! any of it.
+//! The values for the placeholders of a statement. All of them are checked here, before anything is
+//! sent to the database.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ impl<'a> Arguments<'a> {
     }
 }
 
-/// Each value as what it is; a null has no type.
+/// Encodes each value by its own type; a null has no type.
 pub(super) fn of_values(values: &[Value], dialect: Dialect) -> Result<Arguments<'_>, Error> {
     let mut arguments = Arguments::new(dialect, values.len());
     for (index, value) in values.iter().enumerate() {
@@ -47,7 +47,8 @@ pub(super) fn of_values(values: &[Value], dialect: Dialect) -> Result<Arguments<
     Ok(arguments)
 }
 
-/// The values of one execution of a step: of the whole batch, or of its rows from `first` on.
+/// The values of one execution of a step: for all rows of the batch, or for those starting at
+/// `first`.
 pub(super) fn of_step<'a>(
     step: &'a Step,
     execution: &'a Execution,
@@ -70,7 +71,7 @@ pub(super) fn of_step<'a>(
     Ok(arguments)
 }
 
-/// Checks that there are as many values as the plan takes.
+/// Checks that there are exactly as many values as the plan takes.
 pub(super) fn check_counts(execution: &Execution) -> Result<(), Error> {
     let binds = || execution.plan.steps.iter().flat_map(|it| &it.binds).map(|it| &it.source);
     let parameters = binds().filter_map(|it| match it {
@@ -94,7 +95,7 @@ pub(super) fn check_counts(execution: &Execution) -> Result<(), Error> {
             continue;
         };
         if matches!(execution.forced.get(*number as usize), None | Some(Value::Null)) {
-            // A filter without its value would be no filter.
+            // Without its value, a filter would not filter anything.
             return Err(Error::new(
                 ErrorKind::InvalidConfiguration,
                 format!("forced value {} of the scope is missing or null", u64::from(*number) + 1),
@@ -104,11 +105,11 @@ pub(super) fn check_counts(execution: &Execution) -> Result<(), Error> {
     Ok(())
 }
 
-/// Which rows of the batch the `column` binds of a statement stand for: the first bind of a column
-/// for the first row, the second for the next.
+/// Maps the `column` binds of a statement to rows of the batch: the first bind of a column is for
+/// the first row, the second for the next.
 struct Rows {
     first: usize,
-    /// How often each column was seen.
+    /// How many binds of each column have been seen.
     seen: Vec<usize>,
     whole: bool,
 }
@@ -122,7 +123,7 @@ impl Rows {
         self.first + self.seen[column] - 1
     }
 
-    /// The row that a bind stood for last, if it is one of a single row.
+    /// The row of the last bind, if it binds a single row.
     fn row(&self, bind: &Bind) -> Option<usize> {
         match bind.source {
             Binding::Column(column) if !self.whole => {
@@ -132,7 +133,7 @@ impl Rows {
         }
     }
 
-    /// The first row whose value cannot be sent, where all rows are one array.
+    /// The first row whose value cannot be sent, if all rows are bound as one array.
     fn row_of_whole(&self, bind: &Bind, operand: Operand<'_>) -> Option<usize> {
         let (Binding::Column(_), Operand::Array(items, start, end)) = (&bind.source, operand)
         else {
@@ -173,16 +174,14 @@ fn resolve<'a>(
     })
 }
 
-/// All values of a column as one array.
 fn whole(column: &Column) -> Option<Operand<'_>> {
     match column {
         Column::Scalars(items) => Some(Operand::Array(items, 0, items.len())),
-        // PostgreSQL takes no arrays of arrays of different lengths.
+        // PostgreSQL's arrays of arrays must all have the same length.
         Column::Arrays(_) => None,
     }
 }
 
-/// The value of a row of the batch.
 pub(super) fn row(column: &Column, index: usize) -> Option<Operand<'_>> {
     match column {
         Column::Scalars(items) => Cell::of(items, index).map(Operand::Scalar),
@@ -198,7 +197,7 @@ pub(super) fn row(column: &Column, index: usize) -> Option<Operand<'_>> {
     }
 }
 
-/// Where a value comes from, for messages, which count from 1.
+/// The origin of a value, for messages, which count from 1.
 pub(super) struct ValueLabel<'a> {
     source: &'a Binding,
     /// The field that the value is for.

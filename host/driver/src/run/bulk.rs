@@ -1,9 +1,10 @@
-//! Writing many rows as a stream, with PostgreSQL's `COPY`.
+//! Writes many rows as a stream, with PostgreSQL's `COPY`.
 //!
-//! It skips what an `INSERT` does for each row, but it is not for every table: it knows nothing of
-//! rules and row-level security, takes numbers in the width of their column only, and a trigger that
-//! says something for each row would wait for us to listen while we write. So the catalog is asked
-//! first; what it cannot do goes as arrays, and so does what would fail, for there are its errors.
+//! It is faster than `INSERT`, but not suitable for every table: it ignores rules and row-level
+//! security, takes numbers only in the width of their column, and a trigger that raises a notice
+//! for each row would block until we read, while we write. So the catalog is asked first. Tables
+//! that are not suitable get arrays, and so do values that would fail, since the array statement
+//! reports their errors.
 
 use std::pin::pin;
 
@@ -20,16 +21,17 @@ use crate::lease::Connection;
 use crate::value::postgres::{Wire, write_as};
 use crate::value::{Cell, Expected, Operand, array};
 
-/// From here on a stream is faster, also where its end has to wait 40 ms for a sign that the last rows
-/// arrived, since the system does not let us turn Nagle's algorithm off: a server takes that long for
-/// so many rows. With that wait, a stream of 500 rows took ten times as long as arrays, and one of
-/// 5,000 from half as long to as long.
+/// From this number of rows on, a stream is faster, even if its end waits 40 ms for an
+/// acknowledgement (Nagle's algorithm, which SQLx gives no way to turn off): a server takes about
+/// as long for this many rows. With that wait, a stream of 500 rows took ten times as long as
+/// arrays, and one of 5,000 took between half as long and as long.
 pub(super) const LEAST_ROWS: u32 = 10_000;
-/// How many bytes are sent at a time.
+/// How many bytes are sent at once.
 const CHUNK: usize = 64 << 10;
 
-/// What the columns of a table are stored as where it takes a stream in the way of an `INSERT`.
-/// Functions and operators are qualified: the caller may have made some of the same name.
+/// The storage types of a table's columns, if `COPY` writes to it with the same effect as `INSERT`.
+/// Functions and operators are qualified, since the caller may have created others with the same
+/// names.
 const COLUMNS: &str = "\
 SELECT a.attname::pg_catalog.text AS name, CASE t.typtype WHEN 'd' THEN t.typbasetype \
 WHEN 'e' THEN 25::pg_catalog.oid ELSE t.oid END AS type FROM pg_catalog.pg_class AS c \
@@ -43,17 +45,17 @@ OR g.tgrelid OPERATOR(pg_catalog.=) ANY (SELECT p.relid::pg_catalog.oid \
 FROM pg_catalog.pg_partition_tree(c.oid) AS p))) \
 AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped \
 AND a.attidentity OPERATOR(pg_catalog.<>) 'a' AND a.attgenerated OPERATOR(pg_catalog.=) ''";
-/// The first version whose catalog says all of that.
+/// The first version whose catalog has all of these columns.
 const LEAST_VERSION: u32 = 12_00_00;
 
-/// Writes the rows of an execution whose only step is this one; how many were written.
+/// Writes the rows of an execution that has only this step; returns how many were written.
 pub(super) async fn write(
     target: Target<'_>,
     execution: &Execution,
     step: &Step,
     bulk: &Bulk,
 ) -> Result<u64, Error> {
-    // The question is a sign of life, and can be asked again.
+    // The query also tests the connection, and can be repeated.
     let (mut connection, wires) = match ask(target, bulk, Need::Any).await {
         Err(error) if may_repeat(target, &error, Need::Any) => {
             ask(target, bulk, Need::Live).await?
@@ -82,8 +84,8 @@ pub(super) async fn write(
     }
 }
 
-/// A connection that has just answered how the columns of a stream are written; none where rows cannot
-/// go as a stream.
+/// Asks for the types of the columns; returns a connection that has just answered, or `None` if
+/// rows cannot be streamed into the table.
 async fn ask(
     target: Target<'_>,
     bulk: &Bulk,
@@ -116,7 +118,7 @@ async fn wires(
     Ok(bulk.columns.iter().map(wire).collect())
 }
 
-/// Sends all rows; how many the server has written.
+/// Sends all rows; returns how many the server wrote.
 async fn send(
     connection: &mut StatementConnection,
     sql: &str,
@@ -141,18 +143,18 @@ async fn send(
     vigil.over(sql, pin!(copy.finish())).await
 }
 
-/// The signature, no flags, and no extension.
+/// The signature, then no flags and no extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// Instead of a number of values.
+/// Replaces the number of values after the last row.
 const END: [u8; 2] = (-1_i16).to_be_bytes();
 
-/// The rows of a batch on their way.
+/// The rows of a batch to stream.
 struct Stream<'a> {
     rows: usize,
     fields: Vec<Field<'a>>,
 }
 
-/// What a column of the table gets.
+/// The value of a column of the table.
 struct Field<'a> {
     source: Source<'a>,
     expected: Expected,
@@ -162,15 +164,15 @@ struct Field<'a> {
 enum Source<'a> {
     /// Each row has its own value.
     Column(&'a Column),
-    /// All rows have the same.
+    /// All rows have the same value.
     Value(Operand<'a>),
 }
 
-/// A value that cannot be written.
+/// An error: a value cannot be written.
 struct Unfit;
 
 impl<'a> Stream<'a> {
-    /// None if something does not belong together.
+    /// `None` if the plan, the batch and the table do not fit together.
     fn of(execution: &'a Execution, bulk: &'a Bulk, wires: &[Wire]) -> Option<Self> {
         let Batch { rows, columns } = execution.rows.as_ref()?;
         if wires.len() != bulk.values.len() {
@@ -193,7 +195,8 @@ impl<'a> Stream<'a> {
         Some(Self { rows: *rows as usize, fields })
     }
 
-    /// Whether all values can be written. Nothing is known of a stream that broke off halfway.
+    /// Whether all values can be written. Checked first, as the outcome of an aborted stream is
+    /// unknown.
     fn fits(&self) -> bool {
         let mut scratch = Vec::new();
         let mut fits = |field: &Field<'_>, index| {
@@ -222,7 +225,7 @@ impl<'a> Source<'a> {
 }
 
 impl Field<'_> {
-    /// Appends the value of a row behind its length.
+    /// Appends the value of a row, after its length.
     fn write(&self, index: usize, out: &mut Vec<u8>) -> Result<(), Unfit> {
         let operand = match self.source {
             Source::Column(column) => row(column, index).ok_or(Unfit)?,
@@ -245,10 +248,10 @@ impl Field<'_> {
     }
 }
 
-/// Instead of a length.
+/// Stands for a null in place of the length.
 const NULL: [u8; 4] = (-1_i32).to_be_bytes();
 
-/// Whether every value of a column can be written, as is seen without looking at each.
+/// Whether every value of a column is known to be valid without looking at each.
 fn is_harmless(column: &Column, wire: Wire) -> bool {
     let Column::Scalars(items) = column else { return false };
     match (&items.elements, wire) {

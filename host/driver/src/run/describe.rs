@@ -1,5 +1,5 @@
-//! Statements as PostgreSQL prepares them: for parameters of some types, and which columns SQL text of
-//! the caller returns, asked before it is run, since no rows have columns too.
+//! Statements as PostgreSQL prepares them: for parameters of certain types. Also finds the columns
+//! of SQL text before it runs, since a result without rows has columns, too.
 
 use std::fmt::Write as _;
 use std::pin::pin;
@@ -16,9 +16,9 @@ use crate::cursor::postgres::Described;
 use crate::lease::Connection;
 use crate::value::{Expected, Operand, postgres};
 
-/// A statement for PostgreSQL as it is prepared for parameters of some types. SQLx keeps it under its
-/// text alone: the same text with other types has to be another one, or the values of one would be
-/// read as those of the other.
+/// The text of a statement for parameters of these types. SQLx caches prepared statements by their
+/// text alone: the same text with other types must be a different statement, or its values would be
+/// read with the wrong types.
 pub(super) fn typed(sql: &str, types: impl IntoIterator<Item = Oid>) -> String {
     let mut typed = String::with_capacity(sql.len() + 64);
     typed.push_str(sql);
@@ -30,12 +30,12 @@ pub(super) fn typed(sql: &str, types: impl IntoIterator<Item = Oid>) -> String {
     typed
 }
 
-/// What the values of a caller are sent as.
+/// The types with which values of a caller are sent.
 pub(super) fn of_values(values: &[Value]) -> impl Iterator<Item = Oid> {
     values.iter().map(oid)
 }
 
-/// What the parameters of a step are sent as.
+/// The types with which the parameters of a step are sent.
 pub(super) fn of_step(step: &Step) -> impl Iterator<Item = Oid> {
     let expected = |it: &Bind| Expected { kind: it.kind, many: it.many };
     step.binds.iter().map(move |it| postgres::oid(expected(it)))
@@ -45,10 +45,11 @@ fn oid(value: &Value) -> Oid {
     Operand::of(value).expected().map_or(postgres::UNKNOWN, postgres::oid)
 }
 
-/// Has the server forget all statements that it prepared for a connection.
+/// Makes the server forget all prepared statements of a connection.
 pub(super) const FORGET: &str = "DEALLOCATE ALL";
 
-/// Asks PostgreSQL. The inner error is about a column that cannot be read, or is not `expected`.
+/// Describes a statement on PostgreSQL. The inner error is for a column that cannot be read, or is
+/// not `expected`.
 pub(super) async fn postgres(
     connection: &mut Connection,
     sql: &str,
@@ -64,7 +65,7 @@ pub(super) async fn postgres(
     if described.is_ok() || expected.is_none() || !keep {
         return Ok(described);
     }
-    // What was kept may tell of a schema that was changed since.
+    // A cached description may be of an outdated schema.
     let (connection, vigil) = backend.parts();
     vigil.over(FORGET, pin!(connection.clear_cached_statements())).await?;
     ask(backend, sql, &types, keep, expected).await
@@ -81,7 +82,7 @@ async fn ask(
     let prepared = connection.prepare_with(AssertSqlSafe(sql).into_sql_str(), types);
     let statement = vigil.over(sql, pin!(prepared)).await?;
     if !keep {
-        // SQLx gives every statement that it only prepares a name, and may remember it.
+        // SQLx names every statement that it only prepares, and may cache it.
         vigil.over(FORGET, pin!(connection.clear_cached_statements())).await?;
         vigil.over(FORGET, pin!(connection.execute(FORGET))).await?;
     }

@@ -1,4 +1,4 @@
-//! The keys that later steps of a plan bind, gathered from the rows that earlier ones return.
+//! Collects the keys that later steps of a plan bind from the rows of earlier steps.
 
 use std::collections::HashSet;
 
@@ -7,10 +7,10 @@ use ferro_wit::types::{Batch, Column, ScalarType, Scalars, Value};
 
 use crate::value::{Cell, Operand};
 
-/// The keys of all steps of a plan; of none where a plan has only one step.
+/// The keys for all steps of a plan; empty if the plan has only one step.
 ///
-/// They take memory for each distinct key, never for whole rows, and only for rows that the caller
-/// has got.
+/// They take memory for each distinct key, not for whole rows, and only for rows that the caller
+/// has received.
 #[derive(Default)]
 pub(crate) struct Keys {
     found: Vec<Found>,
@@ -21,12 +21,12 @@ struct Found {
     step: u32,
     columns: Vec<u32>,
     seen: HashSet<Vec<u8>>,
-    /// One entry for each column, all of the same length.
+    /// One entry per column, all of the same length.
     values: Vec<Scalars>,
 }
 
 impl Keys {
-    /// Nothing yet, ready for what the steps of a plan bind.
+    /// No keys yet, but entries for everything that the steps of a plan bind.
     pub(super) fn of(plan: &Plan) -> Self {
         let mut keys = Self::default();
         for step in &plan.steps {
@@ -45,14 +45,14 @@ impl Keys {
         keys
     }
 
-    /// Adds what is new in the rows of a step.
+    /// Adds the new keys in the rows of a step.
     pub(super) fn add(&mut self, step: usize, batch: &Batch) {
         for found in self.found.iter_mut().filter(|it| it.step as usize == step) {
             found.add(batch);
         }
     }
 
-    /// Whether a step binds keys of which there are none: then it has no rows.
+    /// Whether a step binds keys, and there are none: then it has no rows.
     pub(super) fn lack(&self, step: &Step) -> bool {
         sources(step).into_iter().any(|source| {
             let found = self.position(source, &columns(step, source));
@@ -60,7 +60,7 @@ impl Keys {
         })
     }
 
-    /// What a step binds of a column of an earlier one.
+    /// The values that a step binds from a column of an earlier step.
     pub(super) fn bound(&self, step: &Step, source: u32, column: u32) -> Option<Operand<'_>> {
         let columns = columns(step, source);
         let found = &self.found[self.position(source, &columns)?];
@@ -97,7 +97,7 @@ impl Found {
             }
             self.seen.insert(key.clone());
             for (to, from) in self.values.iter_mut().zip(&columns) {
-                // Both have the kind that the plan says.
+                // Both have the type that the plan declares.
                 if to.push(from.get(row).unwrap_or(Value::Null)).is_err() {
                     to.push_null();
                 }
@@ -114,7 +114,7 @@ fn sources(step: &Step) -> Vec<u32> {
     sources
 }
 
-/// The columns of an earlier step that a step binds, whose values belong together.
+/// The columns of an earlier step that a step binds together, as one key.
 fn columns(step: &Step, source: u32) -> Vec<u32> {
     let of_source = keys(step).filter(|(it, _)| *it == source);
     let mut columns: Vec<_> = of_source.map(|(_, column)| column).collect();
@@ -130,8 +130,8 @@ fn keys(step: &Step) -> impl Iterator<Item = (u32, u32)> {
     })
 }
 
-/// Appends what tells a value from others of its kind, so that keys of several columns differ where
-/// one of them does.
+/// Appends bytes that are unique among values of the same type, with the length first, so that
+/// composite keys are equal only if all their columns are.
 fn append(cell: Cell<'_>, key: &mut Vec<u8>) {
     let mut bytes = |it: &[u8]| {
         key.extend(it.len().to_ne_bytes());

@@ -106,7 +106,7 @@ impl Database {
     {
         let mut keys = None;
         if self.dialect() == Dialect::Sqlite {
-            // Who has nothing to do waits for no writer, and needs not write.
+            // If there is nothing to do, do not wait for writers, nor require write access.
             let transaction = self.begin(TransactionOptions::default()).await?;
             let migration = match job.plan(&transaction, &[]).await {
                 Ok(migration) => migration,
@@ -142,7 +142,7 @@ impl Database {
         }
     }
 
-    /// Applies steps that may not run in a transaction.
+    /// Applies steps of which some may not run in a transaction, each on its own.
     async fn apply_alone(&self, steps: &[MigrationStep]) -> Result<(), Error> {
         for step in steps {
             let connection =
@@ -159,17 +159,17 @@ impl Database {
     }
 }
 
-/// What a migration is to do.
+/// A migration to run.
 struct Job<'a, P> {
     questions: &'a [String],
     plan: &'a P,
     risk: Option<Risk>,
-    /// The script that all of it has to have, or nothing is applied.
+    /// The reviewed script, from which the migration must not differ; else nothing is applied.
     script: Option<&'a str>,
 }
 
 impl<P: Fn(&[String]) -> Result<Vec<MigrationStep>, Error>> Job<'_, P> {
-    /// Plans a migration: what is to be applied, and what is not. Some steps are `done` already.
+    /// Plans a migration: which steps to apply, and which to leave. Some steps are `done` already.
     async fn plan(
         &self,
         transaction: &Transaction,
@@ -187,8 +187,8 @@ impl<P: Fn(&[String]) -> Result<Vec<MigrationStep>, Error>> Job<'_, P> {
         Ok(Migration { dialect, applied, left })
     }
 
-    /// Plans a migration, and applies what may be applied, unless some of that may not run in a
-    /// transaction. Foreign keys of SQLite are to hold afterwards where they did before.
+    /// Plans a migration, and applies its steps, unless some of them may not run in a transaction.
+    /// With `keys`, foreign keys on SQLite must hold afterwards as far as they did before.
     async fn run(
         &self,
         transaction: &Transaction,
@@ -202,7 +202,7 @@ impl<P: Fn(&[String]) -> Result<Vec<MigrationStep>, Error>> Job<'_, P> {
         }
         let mut orphans = Orphans::new(keys && puts_rows_at_risk(&migration.applied));
         apply(transaction, &migration.applied, &mut orphans).await?;
-        // Some changes of SQLite can only be planned when names have changed.
+        // On SQLite, some changes can only be planned after renames.
         if transaction.dialect() == Dialect::Sqlite && !migration.applied.is_empty() {
             let mut rest = self.plan(transaction, &[]).await?;
             if self.script.is_some() {
@@ -217,7 +217,7 @@ impl<P: Fn(&[String]) -> Result<Vec<MigrationStep>, Error>> Job<'_, P> {
     }
 }
 
-/// What the statements of a catalog's `introspection` return.
+/// The results of the statements of a catalog's `introspection`.
 async fn introspect(transaction: &Transaction, questions: &[String]) -> Result<Vec<String>, Error> {
     let savepoint = transaction.begin(Default::default()).await?;
     let mut found = Vec::new();
@@ -240,8 +240,9 @@ async fn introspect(transaction: &Transaction, questions: &[String]) -> Result<V
     Ok(found)
 }
 
-/// Programs that start at once would make the same table at once, and all but one fail, whatever
-/// `IF NOT EXISTS` says. SQLite has one writer at a time anyway.
+/// Makes concurrent migrations wait for each other. Programs that start at the same time would
+/// otherwise create the same table, and all but one would fail, despite `IF NOT EXISTS`. SQLite has
+/// only one writer at a time anyway.
 async fn in_turns(transaction: &Transaction, patience: Duration) -> Result<(), Error> {
     if transaction.dialect() == Dialect::Sqlite {
         return Ok(());
@@ -259,7 +260,7 @@ async fn in_turns(transaction: &Transaction, patience: Duration) -> Result<(), E
     Ok(())
 }
 
-/// Whether the connection bounds how long it waits for locks.
+/// Whether the connection limits how long it waits for locks.
 async fn has_lock_timeout(transaction: &Transaction) -> Result<bool, Error> {
     let ask = "SELECT pg_catalog.current_setting('lock_timeout') <> '0'";
     let mut rows = transaction.fetch_raw(ask, Vec::new()).await?;
@@ -269,7 +270,7 @@ async fn has_lock_timeout(transaction: &Transaction) -> Result<bool, Error> {
     Ok(answer == Some(Value::Boolean(true)))
 }
 
-/// The error of a migration whose turn does not come.
+/// The error of a migration that waited too long for another one.
 fn waited(error: Error) -> Error {
     let advice = match error.code.as_deref() {
         Some("55P03") => {
@@ -307,21 +308,22 @@ async fn run(mut connection: StatementConnection, sql: &str) -> Result<(), Error
     }
 }
 
-/// Safe steps only add.
+/// Safe steps only add, so they cannot orphan rows.
 fn puts_rows_at_risk(steps: &[MigrationStep]) -> bool {
     steps.iter().any(|it| it.risk > Risk::Safe)
 }
 
-/// Whether a step of SQLite takes no row away, and makes none refer to another: it gives something
-/// another name, or adds or drops a column that no key is about.
+/// Whether a step on SQLite neither removes rows nor changes what they refer to: it renames
+/// something, or adds or drops a column that is in no key.
 pub(super) fn changes_no_rows(step: &MigrationStep) -> bool {
     step.sql.starts_with("ALTER TABLE ")
 }
 
-/// The rows of SQLite that refer to none, if foreign keys are to hold where they did before.
+/// Counts rows on SQLite with dangling references, if foreign keys must hold as far as they did
+/// before.
 struct Orphans {
     watched: bool,
-    /// Those that were there before rows were changed, when the tables had their names.
+    /// The counts from before any rows were changed, but after tables were renamed.
     before: Option<Vec<(String, String, i64)>>,
 }
 
@@ -345,7 +347,7 @@ impl Orphans {
     }
 }
 
-/// How many rows of which tables refer to rows of which others that are not there.
+/// The number of rows with dangling references, by their table and the table they refer to.
 async fn orphans(transaction: &Transaction) -> Result<Vec<(String, String, i64)>, Error> {
     const ASK: &str =
         "SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2";
@@ -362,7 +364,7 @@ async fn orphans(transaction: &Transaction) -> Result<Vec<(String, String, i64)>
     Ok(orphans)
 }
 
-/// Fails if more rows refer to none than did before.
+/// Fails if there are more dangling references than before.
 fn check_foreign_keys(
     before: &[(String, String, i64)],
     after: &[(String, String, i64)],
@@ -380,7 +382,7 @@ fn check_foreign_keys(
     Err(Error { table: Some(table.clone()), ..error })
 }
 
-/// The error of a statement that makes what the models are compared with.
+/// The error of a statement that creates the temporary tables with which the models are compared.
 fn incomparable(error: Error) -> Error {
     let advice = match error.kind {
         ErrorKind::Denied => "`GRANT TEMPORARY ON DATABASE` to the role of this connection",
@@ -395,7 +397,7 @@ fn incomparable(error: Error) -> Error {
 }
 
 fn failed(step: &MigrationStep, mut error: Error) -> Error {
-    // Rows are copied to a table that has another name until then.
+    // Rows are copied to a new table, which has a temporary name until then.
     let copies = step.sql.starts_with(&format!("INSERT INTO \"{REBUILT}"));
     let table = error.table.as_deref().and_then(|it| it.strip_prefix(REBUILT));
     if let Some(table) = table.filter(|_| copies).map(str::to_owned) {
@@ -428,7 +430,7 @@ mod tests {
         let database = Database::connect(&url, &ConnectOptions::default()).await.unwrap();
         let first = database.begin_migration(None).await.unwrap();
         in_turns(&first, PATIENCE).await.unwrap();
-        // Other locks are waited for as ever.
+        // The `lock_timeout` does not apply to other locks.
         let mut rows = first.fetch_raw("SHOW lock_timeout", vec![]).await.unwrap();
         let shown = rows.next(1).await.unwrap().unwrap().columns[0].get(0);
         assert_eq!(shown, Some(Value::from("0")));

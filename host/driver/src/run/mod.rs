@@ -136,7 +136,7 @@ impl Database {
 }
 
 impl fmt::Debug for Execution {
-    /// Without values, which may not be meant for a log.
+    /// Without the values, which may not be meant for a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Execution")
             .field("plan", &self.plan)
@@ -162,8 +162,8 @@ pub(crate) async fn fetch(target: Target<'_>, execution: Execution) -> Result<Cu
     }
 }
 
-/// A cursor at the first row of the step with an index, which writes the rows of a batch from the
-/// `first` on, if it writes any.
+/// Opens a cursor at the first row of the step `index`. If it writes rows of a batch, it starts at
+/// row `first`.
 async fn open(
     target: Target<'_>,
     execution: &Execution,
@@ -209,7 +209,7 @@ pub(crate) async fn execute(target: Target<'_>, execution: Execution) -> Result<
     run_step(target, only_step(&execution.plan)?, &execution, 0).await
 }
 
-/// Runs a step for some rows of the batch, if there is one; how many it has changed.
+/// Runs a step, for some rows of the batch if there is one; returns how many rows it changed.
 async fn run_step(
     target: Target<'_>,
     step: &Step,
@@ -223,7 +223,7 @@ async fn run_step(
         let connection = target.connection(need).await?;
         let watch = connection.watch(&step.sql);
         let ran = run_once(connection, &sql_of(step, target), arguments, true).await;
-        // A database may tell of a read what was changed before it.
+        // After a read, a database may report the number of rows changed by an earlier statement.
         watch.changed(ran.map(|it| if execution.plan.effect == Effect::Write { it } else { 0 }))
     };
     match once(need).await {
@@ -232,7 +232,7 @@ async fn run_step(
     }
 }
 
-/// A step's statement as the database knows it.
+/// The SQL of a step as it is sent to the database.
 fn sql_of<'a>(step: &'a Step, target: Target<'_>) -> Cow<'a, str> {
     match target.dialect() {
         Dialect::Sqlite => Cow::Borrowed(&step.sql),
@@ -240,7 +240,7 @@ fn sql_of<'a>(step: &'a Step, target: Target<'_>) -> Cow<'a, str> {
     }
 }
 
-/// The number of rows that the database says were changed.
+/// Runs a statement; returns how many rows the database reports as changed.
 async fn run_once(
     mut connection: StatementConnection,
     sql: &str,
@@ -268,12 +268,12 @@ async fn run_once(
     }
 }
 
-/// `invalid_sql_statement_name`: what was prepared is not there, so that nothing of it was done.
+/// `invalid_sql_statement_name`: the prepared statement does not exist, so nothing was executed.
 const LOST: &str = "26000";
 
-/// Whether a statement can be sent again: it was refused before it ran, and would not be again, or
-/// it only reads, and its connection was lost, which may have been dead before. In a transaction
-/// nothing of that helps.
+/// Whether a statement can be sent again: it was rejected before it ran, for a reason that is gone
+/// the next time; or it only reads and its connection was lost, which may have been dead before. In
+/// a transaction, neither helps.
 fn may_repeat(target: Target<'_>, error: &Error, need: Need) -> bool {
     let code = error.code.as_deref();
     let stale = error.retryable && code == Some(STALE) || code == Some(LOST);

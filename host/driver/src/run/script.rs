@@ -8,8 +8,8 @@ use ferro_wit::types::Dialect;
 
 use super::migration::{Migration, changes_no_rows};
 
-/// As many rows as refer to none at first may do so at the end: what else the migration does to a
-/// database is undone by the check.
+/// Compares the number of dangling references before and after; if there are more, the check fails,
+/// and everything is rolled back.
 const COUNT_ORPHANS: &str = r#"
 -- count dangling references, as foreign keys are not enforced meanwhile
 CREATE TEMP TABLE "ferro orphans" AS
@@ -71,14 +71,14 @@ fn write_sqlite(script: &mut String, steps: &[&MigrationStep]) {
             "-- some of it needs functions and collations that only Ferro's own connections have\n",
         );
     }
-    // Safe steps only add.
+    // Safe steps only add, so foreign keys may stay on.
     let relaxed = steps.iter().any(|it| it.risk > Risk::Safe);
     script.push_str(".bail on\n");
     if relaxed {
         script.push_str("PRAGMA foreign_keys = OFF;\n");
     }
     script.push_str("BEGIN IMMEDIATE;\n");
-    // Tables have their names when the rows are counted.
+    // Dangling references are counted after tables have been renamed.
     let names = steps.iter().take_while(|it| changes_no_rows(it)).count();
     let (names, rest) = steps.split_at(names);
     names.iter().for_each(|step| write_step(script, step));
@@ -106,7 +106,7 @@ fn write_step(script: &mut String, step: &MigrationStep) {
         };
         let _ = writeln!(script, "--   {risk}: {}", escape_line(reason));
     }
-    // What others wrote may end in a comment.
+    // SQL from users may end in a comment.
     let last = step.sql.lines().last().unwrap_or_default();
     let end = if last.contains("--") { "\n;" } else { ";" };
     let _ = writeln!(script, "{}{end}", step.sql);

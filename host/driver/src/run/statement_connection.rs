@@ -1,5 +1,5 @@
-//! Where a statement runs, a connection of its own or the one of a transaction, and what becomes
-//! of it afterwards.
+//! Where a statement runs: on its own connection or on that of a transaction; and what happens to
+//! the connection afterwards.
 
 use std::io;
 use std::pin::pin;
@@ -20,30 +20,30 @@ use crate::statement::Watch;
 use crate::transaction::outcome_unknown;
 use crate::transaction::state::{State, restore, roll_back};
 
-/// A connection for one statement. Dropping it before [`end`](Self::end) leaves the connection
-/// closed, unless the statement has begun to answer and what is left of it can be skipped.
+/// A connection for one statement. If it is dropped before [`end`](Self::end), the connection is
+/// closed, unless the statement has begun to answer and the rest can be skipped.
 pub(crate) struct StatementConnection {
     dialect: Dialect,
-    /// None only once it has ended.
+    /// `None` only after the end.
     lease: Option<Lease>,
     transaction: Option<Arc<State>>,
     /// The fence around the statement.
     enclosure: Option<Arc<Enclosure>>,
-    /// A transaction was begun for the statement alone.
+    /// Whether a transaction was begun for this statement only.
     implicit: bool,
-    /// The statement has begun to answer.
+    /// Whether the statement has begun to answer.
     answering: bool,
 }
 
 /// How a statement ended.
 pub(crate) enum Ending {
-    /// It said all it had to say.
+    /// Its answer was read to the end.
     Complete,
     /// It was not sent.
     Refused(Error),
-    /// The database, or the way to it, failed.
+    /// The database, or the connection to it, failed.
     Failed(sqlx::Error),
-    /// It was sent, and what it says is not read to its end.
+    /// It was sent, and its answer is not read to the end.
     Abandoned(Error),
 }
 
@@ -60,7 +60,7 @@ impl StatementConnection {
         }
     }
 
-    /// In a transaction that was begun for one statement.
+    /// For a statement in a transaction that was begun for it only.
     pub(crate) fn in_implicit_transaction(
         lease: Lease,
         dialect: Dialect,
@@ -79,12 +79,11 @@ impl StatementConnection {
         connection
     }
 
-    /// The transaction that the caller holds.
     pub(crate) fn transaction(&self) -> Option<Arc<State>> {
         self.transaction.clone()
     }
 
-    /// Those of the pool.
+    /// The deadlines of the pool.
     pub(crate) fn deadlines(&self) -> Option<&Arc<Deadlines>> {
         self.lease.as_ref().map(Lease::deadlines)
     }
@@ -94,7 +93,7 @@ impl StatementConnection {
         self.lease.as_ref().is_some_and(Lease::keeps_statements)
     }
 
-    /// Lets a statement pass the fence, SQL `text` or not.
+    /// Checks the fence for a statement, which may be SQL `text`.
     pub(crate) async fn admit(mut self, text: bool) -> Result<Self, Error> {
         let Some(enclosure) = self.enclosure.clone() else { return Ok(self) };
         match enclosure.admit(self.begin().0, text).await {
@@ -103,8 +102,8 @@ impl StatementConnection {
         }
     }
 
-    /// Holds the statement to a fence around SQL text, or to none, where the database asks for what
-    /// it does part by part: on SQLite.
+    /// Applies a fence for SQL text to the next statement, or none, if the database asks for
+    /// permission while it prepares a statement: on SQLite.
     pub(crate) async fn hold_to(mut self, fence: Option<&Arc<Fence>>) -> Result<Self, Error> {
         let held = match self.begin().0 {
             Connection::Sqlite(connection) => connection.hold_to(fence).await,
@@ -116,7 +115,7 @@ impl StatementConnection {
         }
     }
 
-    /// Where the fence does not hold, nothing more may run on the connection: it is closed.
+    /// If the fence does not hold, nothing else may run on the connection: it is closed.
     async fn breached(mut self, breach: Breach) -> Error {
         let error = match breach {
             Breach::Database(error) => return self.fail(error).await,
@@ -128,14 +127,14 @@ impl StatementConnection {
         error
     }
 
-    /// What the statement may leave on the connection.
+    /// Notes what the statement may leave on the connection.
     pub(crate) fn leave(&mut self, traces: Traces) {
         if let Some(lease) = &mut self.lease {
             lease.leave(traces);
         }
     }
 
-    /// A cursor will have the connection.
+    /// Notes that a cursor will have the connection.
     pub(crate) fn for_cursor(self) -> Self {
         if let Some(state) = &self.transaction {
             state.reading();
@@ -143,30 +142,31 @@ impl StatementConnection {
         self
     }
 
-    /// Where the rest of an answer may be read that nobody waits for. That is of no use in a transaction
-    /// that goes on, which waits for it anyway, and where the connection is not used again; and where
-    /// a transaction has changed something, it is not for its end to keep that.
+    /// The runtime in which the rest of an abandoned answer may be read, if that helps. It does not
+    /// help in a transaction that continues, which waits for the rest anyway, or if the connection
+    /// is not reused. And if an implicit transaction has changed something, abandoning the
+    /// statement must not commit that.
     pub(crate) fn runtime_to_skip(&self) -> Option<Handle> {
         let ends_well = self.transaction.is_none() && (!self.implicit || self.is_read_only());
         self.lease.as_ref().filter(|it| ends_well && it.is_reusable()).map(Lease::runtime)
     }
 
-    /// The connection, and where to note that the statement has begun to answer.
+    /// The connection, and the flag to set when the statement has begun to answer.
     pub(crate) fn begin(&mut self) -> (&mut Connection, &mut bool) {
         (in_doubt(&mut self.lease).connection(), &mut self.answering)
     }
 
-    /// The same for what is done with the connection as a whole.
+    /// The same for operations on the lease.
     pub(crate) fn lease(&mut self) -> &mut Lease {
         in_doubt(&mut self.lease)
     }
 
-    /// A statement is sent on the connection.
+    /// Starts logging a statement that is about to be sent.
     pub(crate) fn watch(&self, sql: &str) -> Watch {
         self.lease.as_ref().map(|it| it.watch(sql)).unwrap_or_default()
     }
 
-    /// Gives the connection back as its ending allows, and says what went wrong.
+    /// Returns the connection according to how the statement ended, and its error if it failed.
     pub(crate) async fn end(self, ending: Ending) -> Result<(), Error> {
         match ending {
             Ending::Complete => self.complete().await,
@@ -174,14 +174,14 @@ impl StatementConnection {
                 self.rest().await;
                 Err(error)
             }
-            // Dropping tells what has to be skipped.
+            // `drop` decides what happens to the rest of the answer.
             Ending::Abandoned(error) => Err(error),
             Ending::Failed(error) => Err(self.fail(error).await),
         }
     }
 
-    /// Keeps what the statement did, and gives the connection back. In a transaction whose time is over
-    /// nothing is kept, however well it ended.
+    /// Commits what the statement did, and returns the connection. If the time of the transaction
+    /// is over, nothing is kept, even if the statement succeeded.
     pub(crate) async fn complete(self) -> Result<(), Error> {
         if !self.implicit {
             let transaction = self.transaction();
@@ -199,7 +199,7 @@ impl StatementConnection {
         }
     }
 
-    /// Gives the connection back, which is at rest, though nothing was done.
+    /// Returns the connection, which is idle, without a commit.
     pub(crate) async fn rest(mut self) {
         let Some(mut lease) = self.lease.take() else { return };
         match self.transaction.take() {
@@ -212,12 +212,12 @@ impl StatementConnection {
         }
     }
 
-    /// Whether the transaction for the statement alone is one that only reads.
+    /// Whether the implicit transaction is read-only.
     fn is_read_only(&self) -> bool {
         self.enclosure.as_ref().is_some_and(|it| it.fence().read_only)
     }
 
-    /// Gives the connection back, whose transaction for one statement was committed.
+    /// Returns the connection after its implicit transaction was committed.
     async fn restore(mut self) {
         if let Some(mut lease) = self.lease.take() {
             let at_rest = restore(lease.connection(), self.is_read_only()).await.is_ok();
@@ -225,7 +225,7 @@ impl StatementConnection {
         }
     }
 
-    /// What went wrong, after the connection was given back if it is at rest.
+    /// Returns the connection if it is idle, and then the error.
     pub(crate) async fn fail(mut self, error: sqlx::Error) -> Error {
         self.close_statement();
         let at_rest = is_at_rest(&error);
@@ -249,21 +249,20 @@ impl StatementConnection {
         error
     }
 
-    /// A statement of SQLite that is not at its end would hold its locks.
+    /// On SQLite, a statement that is not at its end would keep its locks.
     fn close_statement(&mut self) {
         if let Some(Connection::Sqlite(connection)) = self.lease.as_mut().map(Lease::connection) {
             connection.close();
         }
     }
 
-    /// The connection of a transaction that has ended.
     pub(crate) fn into_lease(mut self) -> Option<Lease> {
         self.lease.take()
     }
 
-    /// A connection to SQLite outlives a statement that nobody listens to, one to PostgreSQL does not:
-    /// whether its end is near was seen already. In a transaction, which would go with it, the
-    /// statement is waited for.
+    /// Handles a statement that was abandoned. A SQLite connection can be used again. A PostgreSQL
+    /// connection cannot: whether the end of the answer is near has already been tried. In a
+    /// transaction, which would be lost with its connection, the next statement waits for it.
     fn abandon(&mut self, mut lease: Lease) {
         match self.transaction.take() {
             Some(state) if self.answering => state.put_back_unread(lease),
@@ -277,7 +276,7 @@ impl StatementConnection {
     }
 }
 
-/// The connection, from here on in doubt.
+/// The connection, marked as in doubt from here on.
 fn in_doubt(lease: &mut Option<Lease>) -> &mut Lease {
     match lease {
         Some(lease) => {
@@ -304,18 +303,18 @@ impl Drop for StatementConnection {
     }
 }
 
-/// The database refused the statement in an orderly way, and waits for the next one.
+/// Whether the database rejected the statement in an orderly way, and is ready for the next one.
 pub(crate) fn is_at_rest(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(_)) && !is_farewell(error)
 }
 
-/// Nothing works for the connection any more. Of one that is silent nobody knows.
+/// Whether the connection is certainly dead. The state of a silent one is unknown.
 fn is_lost(error: &sqlx::Error) -> bool {
     let is_silent = |it: &io::Error| it.kind() == io::ErrorKind::TimedOut;
     matches!(error, sqlx::Error::Io(it) if !is_silent(it)) || is_farewell(error)
 }
 
-/// The last that a server says on a connection.
+/// Whether it is the last message of a server on a connection.
 fn is_farewell(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(error) = error else {
         return false;
@@ -324,8 +323,8 @@ fn is_farewell(error: &sqlx::Error) -> bool {
     matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
 }
 
-/// A prepared statement of PostgreSQL that returns other columns since the schema was changed. The
-/// server says so before it does anything, in words of its language.
+/// Whether a prepared statement of PostgreSQL is outdated, as it returns other columns since the
+/// schema changed. The server reports this before it does anything, with a translated message.
 fn is_stale(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(error) = error else {
         return false;
@@ -334,10 +333,11 @@ fn is_stale(error: &sqlx::Error) -> bool {
     error.is_some_and(|it| it.code() == STALE && it.routine() == Some("RevalidateCachedQuery"))
 }
 
-/// `feature_not_supported`, which says so of what runs again once it is prepared anew, too.
+/// `feature_not_supported`, which is also the code for statements that only have to be prepared
+/// again.
 pub(crate) const STALE: &str = "0A000";
 
-/// Has the statements of a connection prepared again; whether that could be arranged.
+/// Makes a connection prepare its statements again; returns whether that worked.
 async fn forget(connection: &mut Connection) -> bool {
     match connection {
         Connection::Sqlite(_) => false,

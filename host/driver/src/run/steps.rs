@@ -1,4 +1,4 @@
-//! Plans of several steps that return rows: one result set after another.
+//! Plans of several steps that return rows, as consecutive result sets.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::cursor::{Cursor, PlannedStep};
 use crate::database::Database;
 use crate::transaction::Transaction;
 
-/// What is left of a plan while a cursor is at one of its steps.
+/// The remaining part of a plan while a cursor is at one of its steps.
 pub(crate) struct Steps {
     execution: Arc<Execution>,
     origin: Origin,
@@ -36,7 +36,7 @@ impl Steps {
         let origin = match target {
             Target::Transaction(transaction) => Origin::Transaction(transaction.handle()),
             Target::Database(database) if execution.plan.atomic => {
-                // Who only reads is in nobody's way.
+                // A transaction that only reads blocks nobody, so it needs no deadline.
                 let is_write = execution.plan.effect == Effect::Write;
                 let time = database.transaction_timeout().filter(|_| is_write);
                 let begun = database.begin_within(snapshot(&execution.plan), time);
@@ -48,7 +48,7 @@ impl Steps {
         Self { execution, origin, current: 0, keys }.open().await
     }
 
-    /// Notes the keys of rows that the caller gets.
+    /// Collects the keys of rows that the caller receives.
     pub(crate) fn pass(&mut self, batch: &Batch) {
         self.keys.add(self.current, batch);
     }
@@ -64,7 +64,8 @@ impl Steps {
         self.open().await
     }
 
-    /// Ends a transaction that was begun for these steps. They changed nothing: nothing is lost.
+    /// Ends a transaction that was begun for these steps. They changed nothing, so rolling it back
+    /// loses nothing.
     pub(crate) async fn end(self) -> Result<(), Error> {
         match self.origin {
             Origin::Transaction(transaction) => transaction.end_reading().await,
@@ -99,7 +100,7 @@ impl Origin {
 fn snapshot(plan: &Plan) -> TransactionOptions {
     TransactionOptions {
         isolation: Some(Isolation::RepeatableRead),
-        // A select that locks its rows is none that only reads.
+        // A select that locks rows needs a transaction that may write.
         read_only: plan.effect == Effect::Read,
         ..TransactionOptions::default()
     }

@@ -21,15 +21,15 @@ pub(crate) enum Target<'a> {
     Transaction(&'a Transaction),
 }
 
-/// The largest row of a stranger, in bytes.
+/// The largest row of an untrusted caller, in bytes.
 const STRANGERS_ROW: usize = 128 << 20;
 
 /// Which connection a statement needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// Whichever is at hand. If it turns out to be dead, the statement is sent again on another.
+    /// Any. If it turns out to be dead, the statement is sent again on another one.
     Any,
-    /// One that has given a sign of life, since what may write is not sent twice.
+    /// One that has been tested, since a statement that may write is not sent twice.
     Live,
 }
 
@@ -82,14 +82,14 @@ impl<'a> Target<'a> {
         Ok(connection)
     }
 
-    /// How many bytes a row may have that is read. A stranger may put together one in the database
-    /// that no limit of the host has seen.
+    /// The maximum size in bytes of a row that is read. An untrusted caller may compose a large row
+    /// inside the database, where no limit of the host applies.
     pub(super) fn largest_row(self) -> usize {
         self.fence().map_or(usize::MAX, |_| STRANGERS_ROW)
     }
 
-    /// When rows have to be read by, which their statement has changed, or is about to. In a transaction
-    /// they end with it.
+    /// When the rows of a statement that has changed something, or is about to, must have been
+    /// read. In a transaction, they end with the transaction.
     pub(super) fn end_of_rows(
         self,
         connection: &StatementConnection,
@@ -100,7 +100,7 @@ impl<'a> Target<'a> {
         Instant::now().checked_add(time).zip(connection.deadlines().cloned())
     }
 
-    /// What the database itself holds the caller to; none for the application.
+    /// The fence that the database enforces on the caller; `None` for the application itself.
     pub(super) fn fence(self) -> Option<&'a Arc<Fence>> {
         match self {
             Self::Database(it) => it.fence(),

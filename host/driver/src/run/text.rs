@@ -10,10 +10,10 @@ use super::{describe, may_repeat, run_once};
 use crate::cursor::{self, Cursor, ExpectedColumn};
 use crate::raw;
 
-/// A longer text is not kept by the server, where it would take room that nobody needs.
+/// A longer text is not kept as a prepared statement: it would take too much memory on the server.
 const LONGEST_KEPT: usize = 16 << 10;
 
-/// Runs a text for its rows, which have the columns that are expected, if that is told.
+/// Runs SQL text that returns rows, with the expected columns if they are given.
 pub(crate) async fn fetch_raw(
     target: Target<'_>,
     sql: &str,
@@ -81,7 +81,7 @@ pub(crate) async fn execute_raw(
         let arguments = binds::of_values(&parameters, target.dialect())?;
         let mut connection = target.connection_for(&statement).await?;
         let watch = connection.watch(sql);
-        // A database may tell of any statement what was changed before it.
+        // After any statement, a database may report the number of rows changed by an earlier one.
         let changed = |it| if statement.changes { it } else { 0 };
         let Dialect::Postgres = target.dialect() else {
             let ran = run_once(connection, &statement.sql, arguments, !statement.lasts).await;
@@ -89,8 +89,8 @@ pub(crate) async fn execute_raw(
         };
         let sql = describe::typed(&statement.sql, describe::of_values(&parameters));
         let keep = connection.keeps_statements() && sql.len() <= LONGEST_KEPT;
-        // Where SQLx has to look up a type, it loses a statement that is not kept. To send it again is
-        // too late in a transaction: there it is asked for the types before.
+        // If SQLx has to look up a type, it loses a statement that is not kept. In a transaction,
+        // it is too late then to send it again, so its types are looked up first.
         if !keep && matches!(target, Target::Transaction(_)) {
             let described =
                 describe::postgres(connection.begin().0, &sql, &parameters, false, None).await;

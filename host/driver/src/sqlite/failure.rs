@@ -1,4 +1,4 @@
-//! What SQLite says when something fails.
+//! Errors of SQLite.
 
 use std::borrow::Cow;
 use std::ffi::c_int;
@@ -7,7 +7,6 @@ use std::fmt;
 use libsqlite3_sys as ffi;
 use sqlx::error::{DatabaseError, ErrorKind};
 
-/// What SQLite said.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(super) code: c_int,
@@ -23,28 +22,28 @@ impl Failure {
         Self::new(ffi::SQLITE_MISUSE, "no statement is open")
     }
 
-    /// Another connection has what this one needs.
+    /// Whether another connection holds a lock that this one needs.
     pub(crate) fn is_busy(&self) -> bool {
         matches!(self.code & 0xff, ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED)
     }
 
-    /// The progress handler ended the statement.
+    /// Whether the progress handler ended the statement.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.code & 0xff == ffi::SQLITE_INTERRUPT
     }
 
-    /// A text or a blob is longer than it may be.
+    /// Whether a text or a blob is too long.
     pub(crate) fn is_too_big(&self) -> bool {
         self.code & 0xff == ffi::SQLITE_TOOBIG
     }
 
-    /// As SQLite says it where it has waited in vain.
+    /// The error that SQLite reports after waiting too long for a lock.
     pub(crate) fn busy() -> Self {
         Self::new(ffi::SQLITE_BUSY, "database is locked")
     }
 }
 
-/// Whether the schema is another than the one for which the statement was prepared.
+/// Whether the schema has changed since the statement was prepared.
 pub(crate) fn is_of_another_schema(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(error) = error else { return false };
     error.try_downcast_ref::<Failure>().is_some_and(|it| it.code & 0xff == ffi::SQLITE_SCHEMA)

@@ -1,4 +1,4 @@
-//! What a connection to SQLite asks while it works: whether it may go on.
+//! Tells a connection to SQLite, while it works, whether it may continue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,25 +8,25 @@ use sqlx::SqliteConnection;
 
 use super::handle::harden;
 
-/// How many steps of its virtual machine SQLite takes between two looks at this: some tens
-/// of microseconds, which no scan can be measured to lose.
+/// The number of steps of SQLite's virtual machine between two checks: some tens of microseconds,
+/// without a measurable effect on scans.
 const STEPS: i32 = 1_000;
-/// No deadline is set for what runs.
+/// There is no deadline.
 const ENDLESS: u64 = u64::MAX;
-/// How long SQLite waits before it tries to get a lock again, in milliseconds; the last one from then on.
-/// These are its own.
+/// How long to wait before each attempt to get a lock, in milliseconds; the last one is repeated.
+/// The values are those of SQLite.
 const PAUSES: [u64; 12] = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
 
-/// Ends what a connection runs, and whatever it is given to run, from [`stop`](Self::stop) until
-/// [`resume`](Self::resume). Besides, a statement may have a deadline.
+/// Ends what a connection runs, and everything that it is given to run, from [`stop`](Self::stop)
+/// until [`resume`](Self::resume). In addition, a statement may have a deadline.
 #[derive(Clone)]
 pub(crate) struct Interrupter(Arc<State>);
 
 pub(crate) struct State {
     stopped: AtomicBool,
-    /// When the statement has to have ended, in nanoseconds since the interrupter was made.
+    /// When the statement must have ended, in nanoseconds since the interrupter was created.
     until: AtomicU64,
-    /// How long it waits for a lock, in milliseconds.
+    /// How long to wait for a lock, in milliseconds.
     patience: AtomicU64,
     since: Instant,
 }
@@ -41,7 +41,7 @@ impl Interrupter {
         }))
     }
 
-    /// Has a new connection ask it, and sets what else no statement can lift.
+    /// Installs it on a new connection, along with other settings that no statement can undo.
     pub(super) async fn install(
         &self,
         connection: &mut SqliteConnection,
@@ -52,12 +52,12 @@ impl Interrupter {
         harden(&mut handle)
     }
 
-    /// What runs on the connection ends now, with `SQLITE_INTERRUPT`.
+    /// Interrupts what runs on the connection, with `SQLITE_INTERRUPT`.
     pub(crate) fn stop(&self) {
         self.0.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// The connection runs again what it is given.
+    /// Allows statements on the connection again.
     pub(crate) fn resume(&self) {
         self.0.stopped.store(false, Ordering::Relaxed);
     }
@@ -66,24 +66,25 @@ impl Interrupter {
         self.0.stopped.load(Ordering::Relaxed)
     }
 
-    /// What runs now ends after some time, as if it was stopped.
+    /// Interrupts what runs after this time.
     pub(super) fn set_deadline(&self, time: Duration) {
         let until = self.0.since.elapsed() + time;
         let until = u64::try_from(until.as_nanos()).unwrap_or(ENDLESS);
         self.0.until.store(until, Ordering::Relaxed);
     }
 
-    /// What runs now takes the time it takes.
+    /// Removes the deadline.
     pub(super) fn clear_deadline(&self) {
         self.0.until.store(ENDLESS, Ordering::Relaxed);
     }
 
-    /// Whether the time has run out.
+    /// Whether the deadline has passed.
     pub(super) fn is_late(&self) -> bool {
         self.0.is_late()
     }
 
-    /// How long a statement waits for the lock of another connection, unless it is stopped meanwhile.
+    /// Sets how long a statement waits for the lock of another connection, unless it is
+    /// interrupted.
     pub(super) fn set_patience(&self, patience: Duration) {
         let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         self.0.patience.store(patience, Ordering::Relaxed);
@@ -99,7 +100,8 @@ impl State {
         !self.stopped.load(Ordering::Relaxed) && !self.is_late()
     }
 
-    /// Waits for a lock, if there is time; whether to try again. It was waited for so many times before.
+    /// Waits for a lock, if there is time; returns whether to try again. `before` is the number of
+    /// attempts so far.
     pub(super) fn wait(&self, before: usize) -> bool {
         let pause = |number: usize| PAUSES[number.min(PAUSES.len() - 1)];
         let more = before.saturating_sub(PAUSES.len()) as u64 * pause(before);

@@ -1,8 +1,10 @@
-//! SQLite: SQLx opens and ages its connections, and lends their handles, on which statements run.
+//! SQLite: SQLx opens its connections and limits their age; statements run directly on their
+//! handles.
 //!
-//! A short statement runs where its caller stands; a hop to another thread and back would cost some
-//! ten times as much. What reads has a time for that, after which it is started again on a thread
-//! that may block; what writes runs there from the start, unless it was short the last time.
+//! A short statement runs on its caller's thread; switching to another thread and back would take
+//! about ten times as long. A statement that reads has a time limit there, after which it is
+//! restarted on a blocking thread; a statement that writes runs on a blocking thread from the
+//! start, unless it was short the last time.
 
 mod connection;
 mod failure;

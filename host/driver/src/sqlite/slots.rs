@@ -1,4 +1,4 @@
-//! The slots of a pool for connections to SQLite.
+//! The slots of a pool of SQLite connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use super::interrupter::Interrupter;
 
 /// The connections of a pool. Clones share them.
 ///
-/// SQLx keeps nothing of ours beside a connection, and its pools do not say which one they lend. So
-/// each connection has a pool of its own, which opens, ages and replaces it, and with it an
-/// interrupter.
+/// SQLx cannot store anything of ours along with a connection, and its pools do not tell which
+/// connection they lend. So each connection has its own SQLx pool, which opens, ages and replaces
+/// it, and its own interrupter.
 #[derive(Clone)]
 pub(crate) struct Slots {
     inner: Arc<Inner>,
@@ -24,17 +24,17 @@ pub(crate) struct Slots {
 
 struct Inner {
     all: Vec<Arc<Slot>>,
-    /// Those that nobody has; the one that was used last comes last, and is used next.
+    /// The free slots. The most recently used one is last, and is used next.
     free: Mutex<Vec<Arc<Slot>>>,
     queue: Queue,
-    /// How many statements a connection keeps prepared.
+    /// The number of prepared statements kept per connection.
     statements: usize,
 }
 
-/// Room for one connection.
+/// A slot for one connection.
 struct Slot {
     pool: SqlitePool,
-    /// That of the connection it has now.
+    /// The interrupter of its current connection.
     interrupter: Arc<Mutex<Interrupter>>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Claim {
 }
 
 impl Slots {
-    /// Slots for `max` connections, of which `min` are opened at once and kept.
+    /// Slots for `max` connections, of which `min` are opened at once and kept open.
     pub(crate) fn new(
         options: &PoolOptions<Sqlite>,
         (max, min): (u32, u32),
@@ -54,14 +54,14 @@ impl Slots {
         statements: usize,
     ) -> Self {
         let slot = |it| Arc::new(Slot::new(options.clone(), u32::from(it < min), connect.clone()));
-        // The last one is used first.
+        // The last slot is used first.
         let all: Vec<_> = (0..max).rev().map(slot).collect();
         let free = Mutex::new(all.clone());
         let queue = Queue::new(busy_timeout);
         Self { inner: Arc::new(Inner { all, free, queue, statements }) }
     }
 
-    /// A connection that is idle, else a new one. Each caller needs a permit to have one of `max`.
+    /// An idle connection, else a new one. Each caller needs a permit for one of `max` connections.
     pub(crate) async fn acquire(&self) -> Result<(Connection, Claim), sqlx::Error> {
         let claim = self.claim().ok_or(sqlx::Error::PoolTimedOut)?;
         let inner = claim.slot.pool.acquire().await?;
@@ -74,7 +74,7 @@ impl Slots {
     fn claim(&self) -> Option<Claim> {
         let mut free = self.inner.free.lock();
         let last = free.len().checked_sub(1)?;
-        // One that is neither idle nor closed still has a statement that nobody waits for.
+        // A connection that is neither idle nor closed still runs an abandoned statement.
         let idle = free.iter().rposition(|it| it.pool.num_idle() > 0);
         let closed = || free.iter().rposition(|it| it.pool.size() == 0);
         let at = idle.or_else(closed).unwrap_or(last);
@@ -82,13 +82,13 @@ impl Slots {
         Some(Claim { slot, slots: self.clone() })
     }
 
-    /// How many connections are open, and how many of them are back with SQLx.
+    /// The number of open connections, and of those that were returned to SQLx.
     pub(crate) fn count(&self) -> (u32, usize) {
         let pools = || self.inner.all.iter().map(|it| &it.pool);
         (pools().map(SqlitePool::size).sum(), pools().map(SqlitePool::num_idle).sum())
     }
 
-    /// Waits for the connections to come back, and closes them.
+    /// Waits until all connections have been returned, and closes them.
     pub(crate) async fn close(&self) {
         join_all(self.inner.all.iter().map(|it| it.pool.close())).await;
     }

@@ -1,22 +1,22 @@
-//! How long statements took, which tells where they run the next time.
+//! Measures how long statements took, which decides where they run the next time.
 
 use std::time::Duration;
 
 /// A phase of the execution of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Up to its first row, or to its end if it gives none.
+    /// Up to its first row, or to its end if there are no rows.
     First,
-    /// The rows after that, some at a time.
+    /// The following rows, some at a time.
     Rest,
 }
 
 /// How long the phases of a statement took.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct StatementTimings {
-    /// When it was executed last.
+    /// In its last execution.
     before: Phases,
-    /// In the present execution, the longest of each phase.
+    /// In the current execution; the longest time of each phase.
     now: Phases,
 }
 
@@ -27,7 +27,7 @@ struct Phases {
 }
 
 impl StatementTimings {
-    /// How long a phase takes, as far as is known.
+    /// The expected time of a phase, if known.
     pub(super) fn of(&self, phase: Phase) -> Option<Duration> {
         match phase {
             Phase::First => self.now.first.or(self.before.first),
@@ -43,7 +43,7 @@ impl StatementTimings {
         *recorded = (*recorded).max(Some(elapsed));
     }
 
-    /// The execution has ended.
+    /// Ends the current execution.
     pub(super) fn end(&mut self) {
         let Phases { first, rest } = std::mem::take(&mut self.now);
         self.before =

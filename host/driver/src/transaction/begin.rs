@@ -33,7 +33,7 @@ impl Database {
         self.begin_within(options, self.transaction_timeout()).await
     }
 
-    /// The same, for so long.
+    /// The same, with a time limit.
     pub(crate) async fn begin_within(
         &self,
         options: TransactionOptions,
@@ -50,15 +50,15 @@ impl Database {
         Ok(Transaction::outermost(state, options.read_only, time))
     }
 
-    /// Begins a transaction that writes, and in which SQLite may be `relaxed`: it does not enforce
-    /// foreign keys, which it does else or not.
+    /// Begins a transaction that writes. With `relaxed`, SQLite does not enforce foreign keys in
+    /// it; the value says whether it usually does.
     pub(crate) async fn begin_migration(
         &self,
         relaxed: Option<bool>,
     ) -> Result<Transaction, Error> {
         let options = TransactionOptions {
             immediate: true,
-            // Who waited for another has to see what that did.
+            // A migration that waited for another one must see its changes.
             isolation: Some(Isolation::ReadCommitted),
             ..TransactionOptions::default()
         };
@@ -67,9 +67,10 @@ impl Database {
         Ok(Transaction::outermost(state, false, None))
     }
 
-    /// A connection for a single statement. The fence may put a transaction around it, the more so
-    /// around SQL `text`. Behind a pooler there always is one: SQLx prepares a statement and runs it
-    /// in two steps, between which another client may have the session and prepare its own.
+    /// A connection for a single statement. The fence may require a transaction around it, more
+    /// often for SQL `text`. Behind a pooler there always is one: SQLx prepares a statement and
+    /// runs it in two steps, and in between, another client may get the session and prepare its own
+    /// statement.
     pub(crate) async fn connection(
         &self,
         text: bool,
@@ -90,7 +91,8 @@ impl Database {
         Ok(StatementConnection::of_pool(lease, dialect))
     }
 
-    /// A connection in doubt, on which a transaction was begun, and the fence around that.
+    /// A connection in doubt on which a transaction was begun, and the fence around the
+    /// transaction.
     async fn enclose(
         &self,
         options: &TransactionOptions,
@@ -102,7 +104,7 @@ impl Database {
         lease.doubt();
         let mut begun = begin(&mut lease, dialect, options, enclosure.as_deref(), relaxed).await;
         if begun.as_ref().is_err_and(|it| !is_at_rest(it)) && !lease.is_fresh() {
-            // It was dead before anything was asked of it. Its place is free for the next one.
+            // The connection was already dead. Dropping it makes room for the next one.
             lease.lose();
             drop(lease);
             lease = Box::pin(self.acquire_live()).await?;
@@ -160,7 +162,7 @@ async fn begin(
             if options.deferrable {
                 sql.push_str(" DEFERRABLE");
             }
-            // What the fence adds holds its marker, and settings that may be secrets.
+            // The SQL of the fence contains its marker, and settings that may be secrets.
             let told = sql.clone();
             if let Some(enclosure) = enclosure {
                 sql.push_str(&enclosure.opening());

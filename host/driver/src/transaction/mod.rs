@@ -54,12 +54,12 @@ pub struct Transaction {
     state: Arc<State>,
     level: u32,
     read_only: bool,
-    /// Nothing is left to roll back, or another handle does it.
+    /// Whether nothing is left to roll back, or another handle does that.
     ended: bool,
 }
 
 impl Transaction {
-    /// One that has to end after some time, or when its caller likes.
+    /// A transaction with a time limit, if there is one.
     fn outermost(state: State, read_only: bool, time: Option<Duration>) -> Self {
         let state = Arc::new(state);
         if let Some(end) = time.and_then(|it| Instant::now().checked_add(it)) {
@@ -151,7 +151,7 @@ impl Transaction {
             return Err(connection.fail(error).await);
         }
         self.state.opened(savepoint);
-        // From here on a cancelled call leaves a savepoint to undo, not an unknown state.
+        // From here on, a cancelled call leaves a savepoint to undo, not an unknown state.
         let opened = Self {
             state: Arc::clone(&self.state),
             level: savepoint,
@@ -179,7 +179,7 @@ impl Transaction {
         if let Some(error) = failure {
             let message =
                 format!("nothing was committed, because a statement had failed: {}", error.message);
-            // A connection on which this fails is closed, and the first error tells more.
+            // If this fails, the connection is closed; the first error says more.
             let _ = self.undo(connection).await;
             return Err(Error { message, ..error });
         }
@@ -200,7 +200,7 @@ impl Transaction {
             }
             Err(error) => {
                 let error = connection.fail(error).await;
-                // The server had ended the transaction, which was idle for too long, before.
+                // The server had already ended the transaction, since it was idle for too long.
                 let is_known = error.kind == ErrorKind::Timeout && error.is_from_database();
                 Err(if self.level == OUTERMOST && !is_known {
                     outcome_unknown(error)
@@ -225,29 +225,30 @@ impl Transaction {
         self.undo(connection).await
     }
 
-    /// Keeps what was done, or undoes it where something failed.
+    /// Commits, or rolls back if something failed.
     pub(crate) async fn end<T>(self, result: Result<T, Error>) -> Result<T, Error> {
         match result {
             Ok(value) => self.commit().await.map(|()| value),
             Err(error) => {
-                // A connection on which this fails is closed, and the first error tells more.
+                // If this fails, the connection is closed; the first error says more.
                 let _ = self.rollback().await;
                 Err(error)
             }
         }
     }
 
-    /// The connection for a statement, SQL `text` or not.
+    /// The connection for a statement, which may be SQL `text`.
     pub(crate) async fn connection(&self, text: bool) -> Result<StatementConnection, Error> {
         self.state.enter(self.level).await?.admit(text).await
     }
 
-    /// What the database itself holds the caller to; none for the application.
+    /// The fence that the database enforces on the caller; `None` for the application itself.
     pub(crate) fn fence(&self) -> Option<&Arc<Fence>> {
         self.state.enclosure().map(|it| it.fence())
     }
 
-    /// The same transaction for a cursor of several result sets. It ends with the original.
+    /// Another handle of the transaction, for a cursor of several result sets. The transaction ends
+    /// with the original.
     pub(crate) fn handle(&self) -> Self {
         let state = Arc::clone(&self.state);
         Self { state, level: self.level, read_only: self.read_only, ended: true }
@@ -261,7 +262,7 @@ impl Transaction {
         }
     }
 
-    /// Rolls back in the database, and closes the books.
+    /// Rolls back in the database, and ends this level.
     async fn undo(&mut self, mut connection: StatementConnection) -> Result<(), Error> {
         let undone = match self.level {
             OUTERMOST => roll_back(connection.lease(), false).await,
@@ -277,7 +278,7 @@ impl Transaction {
         }
     }
 
-    /// The database has ended this level.
+    /// Ends this level after the database has ended it.
     async fn close(&mut self, mut connection: StatementConnection) -> Result<(), Error> {
         self.ended = true;
         self.state.closed();
@@ -285,7 +286,7 @@ impl Transaction {
             connection.rest().await;
             return Ok(());
         }
-        // What was committed stays so: where this fails, the connection is closed, and that is all.
+        // What was committed stays committed: if this fails, the connection is only closed.
         let restored = restore(connection.begin().0, self.read_only).await;
         if let (Ok(()), Some(mut lease)) = (restored, connection.into_lease()) {
             lease.clear();
@@ -310,8 +311,8 @@ impl fmt::Debug for Transaction {
     }
 }
 
-/// A savepoint is as isolated as its transaction. That has, or gets with its first write, what
-/// `immediate` asks for.
+/// A savepoint has the isolation of its transaction. It always satisfies `immediate`: the
+/// transaction has the lock, or gets it with its first write.
 fn check_savepoint(options: &TransactionOptions) -> Result<(), Error> {
     let TransactionOptions { isolation, read_only, immediate: _, deferrable } = *options;
     let options =

@@ -1,5 +1,5 @@
-//! The state that a transaction, its savepoints and its cursors share: who has the connection, and
-//! whether the transaction still lives.
+//! The state shared by a transaction, its savepoints and its cursors: who has the connection, and
+//! whether the transaction is still open.
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -17,43 +17,43 @@ use crate::fence::Enclosure;
 use crate::lease::{Connection, Lease};
 use crate::run::statement_connection::{StatementConnection, is_at_rest};
 
-/// How long an unfinished transaction has for its rollback before its connection is closed.
+/// How long rolling back an unfinished transaction may take before its connection is closed.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a transaction, its savepoints and its cursors share.
+/// The state shared by a transaction, its savepoints and its cursors.
 pub(crate) struct State {
     dialect: Dialect,
     read_only: bool,
-    /// None: the caller is the application itself.
+    /// `None`: the caller is the application itself.
     enclosure: Option<Arc<Enclosure>>,
-    /// A transaction may be dropped on a thread that no runtime knows.
+    /// A transaction may be dropped on a thread without a runtime.
     runtime: Handle,
     deadlines: Arc<Deadlines>,
-    /// When it has to end.
+    /// When it must end.
     deadline: OnceLock<Deadline>,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
-    /// None while a statement or a cursor has it, and after the end.
+    /// `None` while a statement or a cursor has it, and after the end.
     lease: Option<Lease>,
-    /// Whether it is a cursor that has it.
+    /// Whether a cursor has it.
     reading: bool,
-    /// What the last cursor had still to read.
+    /// The unread rest of the last cursor.
     rest: Weak<Rest>,
-    /// The transaction, then its open savepoints, by number; the last one may run statements.
+    /// The numbers of the transaction and its open savepoints; the last one may run statements.
     open: Vec<u32>,
     /// The number of the next savepoint.
     next: u32,
-    /// An outermost savepoint that was dropped: to be rolled back before the next statement.
+    /// The outermost savepoint that was dropped, to roll back before the next statement.
     undo: Option<u32>,
-    /// Why PostgreSQL refuses every statement until a rollback.
+    /// Why PostgreSQL rejects every statement until a rollback.
     failed: Option<Error>,
-    /// A statement was not read to its end, so it may have failed without our knowing.
+    /// Whether a statement was not read to its end, so it may have failed unnoticed.
     unread: bool,
-    /// Why the transaction takes no statement any more.
+    /// Why the transaction accepts no more statements.
     over: Option<Error>,
-    /// Its time is over.
+    /// Whether its time is over.
     is_expired: bool,
 }
 
@@ -89,7 +89,7 @@ impl State {
         }
     }
 
-    /// Has it end at some time, whoever holds it then.
+    /// Sets a deadline, at which it ends whoever holds it.
     pub(crate) fn end_at(self: &Arc<Self>, end: Instant) {
         let state = Arc::downgrade(self);
         self.deadline.get_or_init(|| self.deadlines.add(end, state));
@@ -129,17 +129,18 @@ impl State {
         let (mut connection, undo) = self.take(level)?;
         if let Some(savepoint) = undo {
             if let Err(error) = roll_back_to(connection.lease(), savepoint).await {
-                // Nobody can tell any more what the transaction holds.
+                // Whatever the transaction contains now is unknown.
                 self.inner.lock().over.get_or_insert_with(ended);
                 return Err(connection.fail(error).await);
             }
-            // The server answers in order: what was not read is behind us.
+            // The server answers in order: earlier unread answers no longer matter.
             let mut inner = self.inner.lock();
             inner.failed = None;
             inner.unread = false;
         }
         if self.dialect == Dialect::Sqlite && std::mem::take(&mut self.inner.lock().unread) {
-            // A statement that has no memory takes its transaction with it, and nobody has heard of it.
+            // If SQLite runs out of memory in a statement, it rolls back the transaction, and this
+            // one's error was not read.
             let alive = match connection.begin().0 {
                 Connection::Sqlite(inner) => inner.is_in_transaction().await.unwrap_or(false),
                 Connection::Postgres(_) => true,
@@ -153,7 +154,7 @@ impl State {
         Ok(connection)
     }
 
-    /// Why what happened at the innermost level cannot be kept.
+    /// Why the innermost level cannot be committed.
     pub(crate) async fn failure(
         &self,
         connection: &mut StatementConnection,
@@ -180,19 +181,19 @@ impl State {
         self.inner.lock().over.is_some()
     }
 
-    /// A number for a savepoint.
+    /// The number for a new savepoint.
     pub(crate) fn number(&self) -> u32 {
         let mut inner = self.inner.lock();
         inner.next += 1;
         inner.next - 1
     }
 
-    /// The database has opened a savepoint.
+    /// Records that the database has opened a savepoint.
     pub(crate) fn opened(&self, savepoint: u32) {
         self.inner.lock().open.push(savepoint);
     }
 
-    /// The database has ended the innermost level, whose failures are no more.
+    /// Records that the database has ended the innermost level, and its failures with it.
     pub(crate) fn closed(&self) {
         let mut inner = self.inner.lock();
         inner.failed = None;
@@ -202,7 +203,7 @@ impl State {
         }
     }
 
-    /// A level was dropped before its end.
+    /// Handles a level that was dropped before its end.
     pub(crate) fn dropped(&self, level: u32) {
         let mut inner = self.inner.lock();
         let position = inner.open.iter().position(|it| *it == level);
@@ -213,7 +214,7 @@ impl State {
             inner.over = Some(ended());
             let lease = inner.lease.take();
             drop(inner);
-            // A cursor that still has the connection brings it to `put_back`.
+            // If a cursor still has the connection, it returns it to `put_back`.
             if let Some(lease) = lease {
                 self.roll_back_later(lease);
             }
@@ -223,7 +224,7 @@ impl State {
         }
     }
 
-    /// A statement came to its end.
+    /// Takes back the connection after a statement.
     pub(crate) fn put_back(&self, lease: Lease) {
         let mut inner = self.inner.lock();
         if inner.over.is_none() {
@@ -234,18 +235,19 @@ impl State {
         self.roll_back_later(lease);
     }
 
-    /// A cursor was dropped before its end.
+    /// Takes back the connection of a cursor that was dropped before its end.
     pub(crate) fn put_back_unread(&self, lease: Lease) {
         self.inner.lock().unread = true;
         self.put_back(lease);
     }
 
-    /// A cursor has got the connection.
+    /// Records that a cursor has the connection.
     pub(crate) fn reading(&self) {
         self.inner.lock().reading = true;
     }
 
-    /// What the cursor has still to read, unless its time is over: then nobody would end it.
+    /// Records the unread rest of the cursor; fails if the time is over, since nothing would end
+    /// it.
     pub(crate) fn read_by(&self, rest: Weak<Rest>) -> Result<(), Error> {
         let mut inner = self.inner.lock();
         if inner.is_expired {
@@ -255,7 +257,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether what has come to its end did so in time, and so may still be kept.
+    /// Checks that what has ended did so in time, and so may be committed.
     pub(crate) fn in_time(&self) -> Result<(), Error> {
         match self.inner.lock().is_expired {
             true => Err(expired()),
@@ -263,18 +265,18 @@ impl State {
         }
     }
 
-    /// A statement was dropped before its answer: the connection is closed.
+    /// Handles a statement that was dropped before its answer: the connection is closed.
     pub(crate) fn cancelled(&self, lease: Lease) {
         self.broken(lease, &rolled_back());
     }
 
-    /// Nothing more may run here: the connection is closed.
+    /// Ends the transaction with an error: the connection is closed.
     pub(crate) fn broken(&self, lease: Lease, error: &Error) {
         self.inner.lock().over.get_or_insert_with(|| error.clone());
         drop(lease);
     }
 
-    /// A statement failed.
+    /// Handles a failed statement.
     pub(crate) async fn failed(&self, mut lease: Lease, error: &Error, at_rest: bool) {
         let gone = Error {
             message: format!(
@@ -287,7 +289,7 @@ impl State {
             self.inner.lock().failed.get_or_insert_with(|| error.clone());
             return self.put_back(lease);
         }
-        // Until the contrary is known, so that it holds if we are cancelled on the way.
+        // Assume that it is over until we know otherwise, in case this call is cancelled.
         let was_over = {
             let mut inner = self.inner.lock();
             let was_over = inner.over.is_some();
@@ -297,7 +299,7 @@ impl State {
         if !at_rest {
             return;
         }
-        // SQLite goes on after most errors, but rolls back the transaction at some.
+        // SQLite continues after most errors, but rolls back the transaction after some.
         let alive = match lease.connection() {
             Connection::Sqlite(connection) => connection.is_in_transaction().await,
             Connection::Postgres(_) => Ok(false),
@@ -315,7 +317,7 @@ impl State {
         }
     }
 
-    /// Ends what the database may still hold, and gives back the connection.
+    /// Rolls back in the background, and returns the connection.
     pub(crate) fn roll_back_later(&self, mut lease: Lease) {
         if self.inner.lock().unread {
             lease.stop();
@@ -364,15 +366,15 @@ impl State {
 }
 
 impl Expire for State {
-    /// A statement that has not begun to answer, and a commit, come to their end before. The rows that
-    /// a cursor has still to read are gone.
+    /// A statement that has not begun to answer, or a commit, first runs to its end. The unread
+    /// rows of a cursor are discarded.
     fn expire(&self) {
         let mut inner = self.inner.lock();
         inner.is_expired = true;
         inner.over.get_or_insert_with(expired);
         let (lease, rest) = (inner.lease.take(), inner.rest.upgrade());
         drop(inner);
-        // That a cursor has comes back from there.
+        // If a cursor has the connection, it comes back from there.
         match (lease, rest) {
             (Some(lease), _) => self.roll_back_later(lease),
             (None, Some(rest)) => rest.expire(),
@@ -392,17 +394,17 @@ fn rolled_back() -> Error {
     Error::new(ErrorKind::Cancelled, message)
 }
 
-/// Rolls back a transaction, if there is one, and what was set for it.
+/// Rolls back the transaction, if there is one, and resets its settings.
 pub(crate) async fn roll_back(lease: &mut Lease, read_only: bool) -> Result<(), sqlx::Error> {
     match lease.command("ROLLBACK").await {
-        // SQLite refuses where there is none.
+        // SQLite fails if there is no transaction.
         Err(error) if !is_at_rest(&error) => return Err(error),
         _ => {}
     }
     restore(lease.connection(), read_only).await
 }
 
-/// Takes back what was set for a transaction.
+/// Resets the settings of a transaction.
 pub(crate) async fn restore(
     connection: &mut Connection,
     read_only: bool,
@@ -418,7 +420,7 @@ pub(crate) async fn restore(
     }
 }
 
-/// Undoes what happened since a savepoint, and the savepoint.
+/// Rolls back to a savepoint, and removes it.
 pub(crate) async fn roll_back_to(lease: &mut Lease, savepoint: u32) -> Result<(), sqlx::Error> {
     let sql =
         format!("ROLLBACK TO SAVEPOINT ferro_{savepoint}; RELEASE SAVEPOINT ferro_{savepoint}");

@@ -1,9 +1,9 @@
 //! Arrays of one dimension: JSON text of the stored forms on SQLite, PostgreSQL's binary arrays.
 //!
 //! In JSON, booleans are 0 and 1, numbers are numbers (infinities `9e999`, not-a-number the text
-//! `NaN`), uuids and byte strings are hexadecimal text, and the rest is the text that a column of
-//! its kind holds. So `json_each` gives what a column compares with; for uuids and byte strings
-//! `unhex` of it.
+//! `NaN`), uuids and byte strings are hexadecimal text, and all others are the text that a column
+//! of their type stores. So `json_each` returns values that can be compared with columns; uuids and
+//! byte strings need `unhex`.
 
 use std::fmt::{self, Write};
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Cell, Expected, Fault, json, postgres, sqlite, sqlite::Stored};
 
-/// Appends the JSON text of an element as SQLite stores it outside a list.
+/// Appends the JSON text of an element that is stored as a column on SQLite.
 pub(crate) fn write_stored(stored: Stored<'_>, out: &mut String) {
     let written = match stored {
         Stored::Null => write!(out, "null"),
@@ -26,11 +26,11 @@ pub(crate) fn write_stored(stored: Stored<'_>, out: &mut String) {
         }
         Stored::Blob(it) => write!(out, "\"{}\"", hex::encode(it)),
     };
-    // A text takes whatever is written to it.
+    // Writing to a string cannot fail.
     let _: fmt::Result = written;
 }
 
-/// Appends the JSON text of some of the elements.
+/// Appends the JSON text of a range of elements.
 pub(crate) fn write_json(
     items: &Scalars,
     start: usize,
@@ -68,13 +68,13 @@ pub(crate) fn write_json(
     Ok(())
 }
 
-/// Adds the elements of a JSON text to those of a column.
+/// Parses a JSON text, and appends its elements to those of a column.
 pub(crate) fn read_json(text: &str, items: &mut Scalars) -> Result<(), Fault> {
     let kind = items.elements.kind();
     each(text, |element| read_element(element, kind, items))
 }
 
-/// The elements of a JSON text, each of the type that it has there.
+/// The elements of a JSON text, each with the type that JSON gives it.
 pub(crate) fn scalars(text: &str) -> Result<Vec<Value>, Fault> {
     let mut found = Vec::new();
     each(text, |element| {
@@ -82,7 +82,7 @@ pub(crate) fn scalars(text: &str) -> Result<Vec<Value>, Fault> {
             [b'"', ..] => ScalarType::Text,
             b"true" | b"false" => ScalarType::Boolean,
             _ if element.parse::<i64>().is_ok() => ScalarType::Integer,
-            // A float would not have all digits.
+            // A float would lose digits.
             [b'-' | b'0'..=b'9', ..] if !element.contains(['e', 'E']) => {
                 found.push(Value::Decimal(element.to_owned()));
                 return Ok(());
@@ -97,7 +97,7 @@ pub(crate) fn scalars(text: &str) -> Result<Vec<Value>, Fault> {
     Ok(found)
 }
 
-/// Takes the JSON of each element of an array.
+/// Passes the JSON of each element of an array to `take`.
 fn each(text: &str, mut take: impl FnMut(&str) -> Result<(), Fault>) -> Result<(), Fault> {
     let shape = || Fault::undecodable("is not a JSON array of scalars");
     let mut rest = text.trim_ascii().strip_prefix('[').ok_or_else(shape)?.trim_ascii_start();
@@ -144,7 +144,7 @@ fn read_element(element: &str, kind: ScalarType, items: &mut Scalars) -> Result<
     sqlite::read(stored, items)
 }
 
-/// The text of the next scalar, and what follows it.
+/// Splits off the text of the next scalar.
 fn split_element(text: &str) -> Option<(&str, &str)> {
     let end = match text.strip_prefix('"') {
         Some(string) => {
@@ -161,7 +161,7 @@ fn split_element(text: &str) -> Option<(&str, &str)> {
     (end > 0).then(|| text.split_at_checked(end)).flatten()
 }
 
-/// Appends PostgreSQL's binary form.
+/// Appends a range of elements in PostgreSQL's binary form.
 pub(crate) fn write_binary(
     items: &Scalars,
     start: usize,
@@ -197,7 +197,7 @@ pub(crate) fn write_binary(
     Ok(())
 }
 
-/// Adds the elements of a binary array of PostgreSQL to those of a column.
+/// Appends the elements of a binary array of PostgreSQL to those of a column.
 pub(crate) fn read_binary(
     bytes: &[u8],
     wire: postgres::Wire,

@@ -1,5 +1,5 @@
-//! What SQL text computes, as the type that its caller expects: numbers of another type that have the
-//! same value, and texts in the form that SQLite stores.
+//! Converts values computed by SQL text to the type that its caller expects: numbers of another
+//! type with the same value, and texts in the form that SQLite stores.
 
 use ferro_wit::types::{Elements, Scalars};
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use super::decimal::Decimal;
 use super::sqlite::{self, Stored};
 use super::{Cell, Expected, Fault, push_text};
 
-/// Adds a value to the elements of a column of another kind.
+/// Appends a value to the elements of a column of another type.
 pub(crate) fn read(cell: Cell<'_>, items: &mut Scalars) -> Result<(), Fault> {
     match (&mut items.elements, cell) {
         (Elements::Integer(to), Cell::Decimal(it)) => to.push(whole(it)?),
@@ -53,17 +53,17 @@ pub(crate) fn read(cell: Cell<'_>, items: &mut Scalars) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The integer that a decimal is.
+/// The integer equal to a decimal.
 fn whole(text: &str) -> Result<i64, Fault> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let whole = whole.parse().ok().filter(|_| fraction.bytes().all(|it| it == b'0'));
     whole.ok_or_else(|| Fault::undecodable("is a decimal that is not a 64-bit integer"))
 }
 
-/// Up to here a float has all digits of a whole number: 2 to the power of 53.
+/// Up to here, a float represents every integer exactly: 2 to the power of 53.
 const MOST_WHOLE: f64 = 9_007_199_254_740_992.0;
 
-/// The integer that a float is, and nothing but it.
+/// The integer equal to a float, if no other integer has the same float.
 fn whole_float(it: f64) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "it is whole, and within the bounds")]
     (it.fract() == 0.0 && it.abs() <= MOST_WHOLE).then_some(it as i64)

@@ -1,5 +1,5 @@
-//! Stored values of one type as values of another, where a column of SQLite gets another type in a
-//! migration: what a cast of PostgreSQL gives, or an error.
+//! Converts stored values when a migration changes the type of a SQLite column: the result is that
+//! of a cast on PostgreSQL, or an error.
 
 use std::num::{IntErrorKind, ParseIntError};
 
@@ -11,8 +11,8 @@ use super::exact::Exact;
 use super::sqlite::{self, Bound, Stored};
 use super::{Expected, Fault, Operand, array, json};
 
-/// A value of a column that was declared as one type, as a column of another stores it. What is
-/// declared otherwise than the core does is what its storage class says.
+/// Converts a stored value from one declared type to another. If the core does not know the
+/// declaration, the storage class of the value determines its type.
 pub(crate) fn converted(stored: Stored<'_>, from: &str, to: &str) -> Result<Bound<'static>, Fault> {
     let Some(value) = found(stored, from)? else { return Ok(Bound::Null) };
     let to =
@@ -24,7 +24,7 @@ pub(crate) fn converted(stored: Stored<'_>, from: &str, to: &str) -> Result<Boun
     Ok(Bound::of(Operand::of(&value))?.into_owned())
 }
 
-/// The value that is stored; none for a null.
+/// The value that is stored; `None` for null.
 fn found(stored: Stored<'_>, declaration: &str) -> Result<Option<Value>, Fault> {
     let Some(class) = stored.kind() else { return Ok(None) };
     Ok(Some(match (sqlite::declared_as(declaration), stored) {
@@ -79,7 +79,7 @@ fn is_of(value: &Value, kind: ScalarType) -> bool {
     Operand::of(value).expected().is_some_and(|it| it.kind == kind && !it.many)
 }
 
-/// The nearest whole number, of two that are as near the even one.
+/// The nearest integer; halves are rounded to even.
 fn whole(value: f64) -> Result<i64, Fault> {
     let digits = format!("{:.0}", value.round_ties_even());
     digits.parse().map_err(|_| too_large())
@@ -106,13 +106,14 @@ fn text(value: &Value) -> Result<String, Fault> {
     })
 }
 
-/// To 15 digits, which every decimal of as many keeps in a float.
+/// Rounds to 15 digits, since every decimal of at most 15 digits survives a conversion to a float
+/// and back.
 fn rounded(value: f64) -> f64 {
     let rounded = format!("{value:.14e}").parse();
     rounded.ok().filter(|it: &f64| it.is_finite()).unwrap_or(value)
 }
 
-/// Large and small numbers have an exponent, of two digits or more.
+/// Large and small numbers get an exponent of at least two digits.
 fn digits(value: f64) -> String {
     let scientific = format!("{value:e}");
     let parts = scientific.split_once('e').map(|(digits, it)| (digits, it.parse::<i32>()));
@@ -125,7 +126,7 @@ fn digits(value: f64) -> String {
     }
 }
 
-/// The value that a text is of a type.
+/// Parses a text as a value of a type.
 fn parsed(text: &str, kind: ScalarType) -> Result<Value, Fault> {
     use ScalarType as S;
     let trimmed = text.trim_matches(|it: char| it.is_ascii_whitespace());
@@ -153,7 +154,7 @@ fn parsed(text: &str, kind: ScalarType) -> Result<Value, Fault> {
     })
 }
 
-/// The document that an array becomes.
+/// Converts an array to a JSON document.
 fn document(items: &Scalars) -> Result<String, Fault> {
     let mut document = "[".to_owned();
     for element in (0..items.len()).filter_map(|it| items.get(it)) {
@@ -163,7 +164,7 @@ fn document(items: &Scalars) -> Result<String, Fault> {
         let text = if element == Value::Null { "null".to_owned() } else { text(&element)? };
         match element {
             Value::Null | Value::Boolean(_) | Value::Json(_) => document.push_str(&text),
-            // What is infinite or no number is a text.
+            // Infinities and not-a-number become strings.
             Value::Integer(_) | Value::Float(_) | Value::Decimal(_)
                 if text.ends_with(|it: char| it.is_ascii_digit()) =>
             {
@@ -176,7 +177,8 @@ fn document(items: &Scalars) -> Result<String, Fault> {
     Ok(document)
 }
 
-/// The elements of an array, of a document, or of the text of one, as those of an array of a type.
+/// Converts the elements of an array, of a document, or of the text of a document, to an array of
+/// another type.
 fn elements(value: &Value, kind: ScalarType) -> Result<Scalars, Fault> {
     let found = match value {
         Value::Array(items) => (0..items.len()).filter_map(|it| items.get(it)).collect(),

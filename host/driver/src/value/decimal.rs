@@ -6,7 +6,7 @@ use ferro_wit::escape_line;
 
 use super::Fault;
 
-/// Digits before and after the point that PostgreSQL's `numeric` holds; the same on SQLite, so
+/// The maximum digits before and after the point of PostgreSQL's `numeric`; the same on SQLite, so
 /// that a value is valid on both or on neither.
 const MOST_INTEGRAL_DIGITS: usize = 131_072;
 const MOST_FRACTIONAL_DIGITS: usize = 16_383;
@@ -16,11 +16,11 @@ const SIGN_NAN: u16 = 0xC000;
 const SIGN_INFINITY: u16 = 0xD000;
 const SIGN_NEGATIVE_INFINITY: u16 = 0xF000;
 
-/// A decimal taken apart.
+/// The parts of a decimal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Decimal<'a> {
     NegativeInfinity,
-    /// No leading zeros in `integral`, trailing ones kept in `fractional`.
+    /// `integral` has no leading zeros, `fractional` keeps its trailing zeros.
     Finite {
         negative: bool,
         integral: &'a str,
@@ -31,8 +31,8 @@ pub(crate) enum Decimal<'a> {
 }
 
 impl<'a> Decimal<'a> {
-    /// Reads plain notation: `-12.50`, `NaN`, `Infinity`, `-Infinity`. No exponent, no plus, a
-    /// digit on both sides of a point.
+    /// Parses plain notation: `-12.50`, `NaN`, `Infinity`, `-Infinity`. There is no exponent and no
+    /// plus sign, and a point has digits on both sides.
     pub(crate) fn parse(text: &'a str) -> Result<Self, Fault> {
         match text {
             "NaN" => return Ok(Self::NaN),
@@ -93,7 +93,7 @@ impl<'a> Decimal<'a> {
             Self::Infinity => return write_header(out, 0, 0, SIGN_INFINITY, 0),
             Self::NegativeInfinity => return write_header(out, 0, 0, SIGN_NEGATIVE_INFINITY, 0),
         };
-        // Groups of four digits are counted from the point to both sides.
+        // Groups of four digits, counted from the point in both directions.
         let whole = integral.len().div_ceil(4);
         let groups = whole + fractional.len().div_ceil(4);
         let sign = if negative { SIGN_NEGATIVE } else { 0 };
@@ -126,7 +126,7 @@ pub(crate) fn read_binary(bytes: &[u8], out: &mut String) -> Result<(), Fault> {
             if groups.len() != count * 2 {
                 return Err(damaged());
             }
-            // Groups that are not stored, before the first and after the last one, are zeros.
+            // Groups before the first or after the last stored one are zero.
             let group = |position: i32| {
                 let stored = usize::try_from(weight - position).ok();
                 let bytes = stored.and_then(|at| groups.get(2 * at..2 * at + 2));
@@ -172,7 +172,7 @@ fn write_header(
     Ok(())
 }
 
-/// Up to four digits, as if zeros followed up to `width`.
+/// The value of up to four digits, padded with zeros up to `width`.
 fn value_of(digits: &[u8], width: usize) -> u16 {
     let value = digits.iter().fold(0, |value, digit| value * 10 + u16::from(digit - b'0'));
     (digits.len()..width).fold(value, |value, _| value * 10)

@@ -1,5 +1,5 @@
-//! Calculations with decimals as PostgreSQL's `numeric` does them, for SQLite, which has none. The
-//! digits that a quotient gets are those of its `select_div_scale`
+//! Decimal arithmetic like that of PostgreSQL's `numeric`, for SQLite, which has none. The number
+//! of digits of a quotient follows `select_div_scale`
 //! (<https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/utils/adt/numeric.c>).
 
 use std::cmp::Ordering;
@@ -10,18 +10,18 @@ use num_bigint::{BigInt, Sign};
 use super::Fault;
 use super::decimal::Decimal;
 
-/// Digits that a quotient has at least, and after the point at most.
+/// The minimum significant digits of a quotient, and the maximum digits after its point.
 const SIGNIFICANT: i64 = 16;
 const MOST_SCALE: i64 = 1_000;
 
-/// A decimal to calculate with.
+/// A decimal for arithmetic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Exact {
     NaN,
     Infinity {
         negative: bool,
     },
-    /// `digits` with the point before the last `scale` of them.
+    /// `digits` with the point before the last `scale` digits.
     Finite {
         digits: BigInt,
         scale: usize,
@@ -45,7 +45,7 @@ impl Exact {
         })
     }
 
-    /// Its text, as all decimals are stored; none if it has more digits than a decimal may have.
+    /// Its text in the form in which decimals are stored; `None` if it has too many digits.
     pub(crate) fn to_text(&self) -> Option<String> {
         let text = match self {
             NaN => "NaN".to_owned(),
@@ -87,7 +87,7 @@ impl Exact {
         }
     }
 
-    /// None for a division by zero.
+    /// `None` for a division by zero.
     pub(crate) fn divide(&self, other: &Self) -> Option<Self> {
         Some(match (self, other) {
             (_, Finite { digits, .. }) if digits.sign() == Sign::NoSign => return None,
@@ -121,7 +121,7 @@ impl Exact {
         }
     }
 
-    /// The nearest with so many digits after the point, halves away from zero.
+    /// Rounds to this many digits after the point, halves away from zero.
     pub(crate) fn round(self, to: usize) -> Self {
         match self {
             Finite { .. } => Finite { digits: self.digits_at(to), scale: to },
@@ -129,7 +129,7 @@ impl Exact {
         }
     }
 
-    /// The next whole number below.
+    /// Rounds down to an integer.
     pub(crate) fn floor(self) -> Self {
         match self {
             Finite { digits, scale } => {
@@ -142,12 +142,12 @@ impl Exact {
         }
     }
 
-    /// The next whole number above.
+    /// Rounds up to an integer.
     pub(crate) fn ceiling(self) -> Self {
         self.negate().floor().negate()
     }
 
-    /// Which side of zero it is on.
+    /// Its sign, as the comparison with zero.
     fn sign(&self) -> Ordering {
         match self {
             NaN | Infinity { negative: false } => Ordering::Greater,
@@ -156,7 +156,7 @@ impl Exact {
         }
     }
 
-    /// The digits with so many of them after the point, rounded half away from zero.
+    /// The digits, with this many of them after the point, rounded half away from zero.
     fn digits_at(&self, to: usize) -> BigInt {
         let Finite { digits, scale } = self else { return BigInt::ZERO };
         match scale.cmp(&to) {
@@ -171,8 +171,8 @@ fn power_of_ten(exponent: usize) -> BigInt {
     BigInt::from(10).pow(u32::try_from(exponent).unwrap_or(u32::MAX))
 }
 
-/// A decimal as a `numeric(precision, scale)` keeps it: rounded half away from zero, and filled up
-/// with zeros; none if there are too many digits before the point.
+/// Fits a decimal to a `numeric(precision, scale)`: rounds it half away from zero, and pads it with
+/// zeros; `None` if there are too many digits before the point.
 pub(crate) fn sized(text: &str, precision: usize, scale: usize) -> Result<Option<String>, Fault> {
     let decimal = Decimal::parse(text)?;
     let Decimal::Finite { integral, fractional, .. } = decimal else {
@@ -181,7 +181,7 @@ pub(crate) fn sized(text: &str, precision: usize, scale: usize) -> Result<Option
     if integral.len() + scale > precision {
         return Ok(None);
     }
-    // The first digit that is left out decides: rounding needs no more of them.
+    // The first omitted digit decides how to round; the following ones are not needed.
     if fractional.len() > scale {
         let more = fractional.len() - scale - 1;
         let rounded = Exact::parse(&text[..text.len() - more])?.digits_at(scale);
@@ -197,7 +197,7 @@ pub(crate) fn sized(text: &str, precision: usize, scale: usize) -> Result<Option
     Ok(Some(sized))
 }
 
-/// A quotient rounded half away from zero.
+/// Divides, rounding half away from zero.
 fn rounded(digits: &BigInt, divisor: &BigInt) -> BigInt {
     let magnitude =
         (digits.magnitude() * 2_u32 + divisor.magnitude()) / (divisor.magnitude() * 2_u32);
@@ -205,7 +205,7 @@ fn rounded(digits: &BigInt, divisor: &BigInt) -> BigInt {
     BigInt::from_biguint(sign, magnitude)
 }
 
-/// How many digits after the point a quotient has.
+/// The number of digits after the point of a quotient.
 fn quotient_scale(one: (&BigInt, usize), two: (&BigInt, usize)) -> usize {
     let ((weight, first), (other_weight, other_first)) = (leading(one), leading(two));
     let weight = weight - other_weight - i64::from(first <= other_first);
@@ -214,8 +214,8 @@ fn quotient_scale(one: (&BigInt, usize), two: (&BigInt, usize)) -> usize {
     usize::try_from(scale.max(least).clamp(0, MOST_SCALE)).unwrap_or_default()
 }
 
-/// PostgreSQL keeps digits in groups of four, counted from the point: where the first group that is
-/// not zero stands, and what it is.
+/// The weight and the value of the first non-zero group of four digits; PostgreSQL stores such
+/// groups, counted from the point.
 fn leading((digits, scale): (&BigInt, usize)) -> (i64, u32) {
     if digits.sign() == Sign::NoSign {
         return (0, 0);
@@ -229,16 +229,17 @@ fn leading((digits, scale): (&BigInt, usize)) -> (i64, u32) {
     (weight, group[..in_group].parse().unwrap_or_default())
 }
 
-/// A sum to which decimals are added, and from which they are taken, as the frame of a window moves.
+/// A sum to which decimals are added, and from which they are removed as the frame of a window
+/// moves.
 #[derive(Debug, Default)]
 pub(crate) struct Sum {
     count: u64,
     nans: u64,
-    /// How many infinities of each sign.
+    /// The number of infinities of each sign.
     infinities: [u64; 2],
     digits: BigInt,
     scale: usize,
-    /// How many decimals have so many digits after the point.
+    /// The number of decimals by their digits after the point.
     scales: BTreeMap<usize, u64>,
 }
 
@@ -276,7 +277,7 @@ impl Sum {
         }
     }
 
-    /// None of no values.
+    /// `None` without values.
     pub(crate) fn total(&self) -> Option<Exact> {
         if self.count == 0 {
             return None;
@@ -293,7 +294,7 @@ impl Sum {
         })
     }
 
-    /// None of no values.
+    /// `None` without values.
     pub(crate) fn average(&self) -> Option<Exact> {
         self.total()?.divide(&Finite { digits: self.count.into(), scale: 0 })
     }

@@ -1,8 +1,9 @@
-//! Intervals on SQLite: text after ISO 8601 that keeps months, days and microseconds apart.
+//! Intervals on SQLite: text based on ISO 8601 that keeps months, days and microseconds apart.
 //!
-//! `P14M-3DT0.000001S` is 14 months, less 3 days, and a microsecond. Each part has its own sign and
-//! is always there, with six digits after the point, so that equal intervals are equal texts. What
-//! else ISO 8601 has is read too: years, weeks, hours, minutes, parts that are left out.
+//! `P14M-3DT0.000001S` is 14 months, minus 3 days, plus a microsecond. Each part has its own sign
+//! and is always present, with six digits after the point, so that equal intervals have equal
+//! texts. Other forms of ISO 8601 can be read, too: years, weeks, hours, minutes, and omitted
+//! parts.
 
 use std::fmt::Write;
 
@@ -63,7 +64,7 @@ fn parse_parts(text: &str) -> Option<Interval> {
     })
 }
 
-/// Numbers, each with the letter that follows it.
+/// Splits into numbers, each with the letter that follows it.
 fn parts(text: &str) -> Option<Vec<(&str, char)>> {
     let mut parts = Vec::with_capacity(4);
     let mut rest = text;

@@ -1,10 +1,10 @@
-//! JSON documents: text that is checked, not parsed.
+//! JSON documents: the text is validated, not converted.
 
 use serde::de::IgnoredAny;
 
 use super::Fault;
 
-/// Refuses text that is no JSON document.
+/// Rejects text that is not valid JSON.
 pub(crate) fn check(text: &str) -> Result<(), Fault> {
     match serde_json::from_str::<IgnoredAny>(text) {
         Ok(_) => Ok(()),
@@ -12,18 +12,18 @@ pub(crate) fn check(text: &str) -> Result<(), Fault> {
     }
 }
 
-/// What else a document has that matters to who stores it.
+/// What matters for storing a document, besides its validity.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Contents {
-    /// How deep arrays and objects are nested.
+    /// The maximum nesting of arrays and objects.
     pub(crate) depth: usize,
-    /// The character NUL, which can only be escaped.
+    /// Whether it contains an (escaped) NUL character.
     pub(crate) nul: bool,
-    /// An escaped half of a surrogate pair, which is no character.
+    /// Whether it contains an escaped half of a surrogate pair, which is not a character.
     half: bool,
 }
 
-/// Refuses text that is no document to be stored, and says what is in it.
+/// Rejects text that cannot be stored as a document, and reports what it contains.
 pub(crate) fn contents(text: &str) -> Result<Contents, Fault> {
     check(text)?;
     let contents = Contents::of(text);
@@ -40,7 +40,7 @@ impl Contents {
     pub(crate) fn of(document: &str) -> Self {
         let mut found = Self::default();
         let (mut depth, mut in_text) = (0_usize, false);
-        // Whether the first half of a pair has just passed.
+        // Whether the first half of a pair has just been read.
         let mut high = false;
         let mut bytes = document.bytes();
         while let Some(byte) = bytes.next() {

@@ -1,5 +1,5 @@
-//! Values between WIT, SQLite and PostgreSQL: one file for each database, one for each awkward
-//! type, and what they share.
+//! Conversions of values between WIT, SQLite and PostgreSQL: one file per database, one per
+//! complicated type, and shared types.
 //!
 //! | kind | SQLite | PostgreSQL |
 //! | --- | --- | --- |
@@ -50,7 +50,7 @@ pub(crate) enum Cell<'a> {
     Json(&'a str),
 }
 
-/// What one placeholder gets.
+/// The value of one placeholder.
 #[derive(Clone, Copy)]
 pub(crate) enum Operand<'a> {
     Scalar(Cell<'a>),
@@ -58,14 +58,15 @@ pub(crate) enum Operand<'a> {
     Array(&'a Scalars, usize, usize),
 }
 
-/// What a placeholder expects.
+/// The type that a placeholder expects.
 #[derive(Clone, Copy)]
 pub(crate) struct Expected {
     pub(crate) kind: ScalarType,
     pub(crate) many: bool,
 }
 
-/// What is wrong with a value: a sentence whose subject, the place of the value, is yet to come.
+/// What is wrong with a value: the predicate of a sentence; the caller adds the place of the value
+/// as its subject.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) kind: ErrorKind,
@@ -73,7 +74,7 @@ pub(crate) struct Fault {
 }
 
 impl<'a> Cell<'a> {
-    /// None past the end, and where the elements contradict themselves.
+    /// `None` past the end, and if the elements are inconsistent.
     pub(crate) fn of(scalars: &'a Scalars, index: usize) -> Option<Self> {
         if index >= scalars.len() {
             return None;
@@ -98,7 +99,7 @@ impl<'a> Cell<'a> {
         })
     }
 
-    /// None for null.
+    /// `None` for null.
     pub(crate) fn kind(self) -> Option<ScalarType> {
         Some(ferro_wit::scalar_kind!(self, Self::Null => return None))
     }
@@ -125,7 +126,7 @@ impl<'a> Operand<'a> {
         })
     }
 
-    /// What the operand is; none for a null, which fits everywhere.
+    /// The type of the operand; `None` for null, which fits everywhere.
     pub(crate) fn expected(self) -> Option<Expected> {
         match self {
             Self::Scalar(cell) => cell.kind().map(|kind| Expected { kind, many: false }),
@@ -133,7 +134,7 @@ impl<'a> Operand<'a> {
         }
     }
 
-    /// Nothing is coerced: a null and an empty array fit everywhere, the rest must match.
+    /// Nothing is converted: a null and an empty array fit everywhere, other types must match.
     pub(crate) fn check(self, expected: Expected) -> Result<(), Fault> {
         let fits = match self {
             Self::Scalar(Cell::Null) => true,
@@ -181,25 +182,25 @@ impl Fault {
         Self::new(ErrorKind::LimitExceeded, "is too large: a batch holds 4 GiB of each column")
     }
 
-    /// The whole sentence.
+    /// The complete sentence.
     pub(crate) fn at(self, place: impl fmt::Display) -> Error {
         Error::new(self.kind, format!("{place} {}", self.predicate))
     }
 
-    /// What was said of a value to be sent, said of one that was read.
+    /// Turns a fault of a value to be sent into one of a value that was read.
     pub(crate) fn stored(self) -> Self {
         Self { kind: ErrorKind::DecodeFailed, ..self }
     }
 }
 
-/// Adds a text at the end of many.
+/// Appends a text to a column.
 pub(crate) fn push_text(texts: &mut ferro_wit::types::Texts, text: &str) -> Result<(), Fault> {
     texts.data.push_str(text);
     texts.ends.push(end_of(texts.data.len())?);
     Ok(())
 }
 
-/// Where a text or an array ends that was just added to a column.
+/// The end of a text or an array that was just appended to a column.
 pub(crate) fn end_of(length: usize) -> Result<u32, Fault> {
     u32::try_from(length).map_err(|_| Fault::too_large())
 }

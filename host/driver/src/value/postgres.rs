@@ -1,5 +1,5 @@
-//! Values on PostgreSQL: the binary forms of its types, written and read without a detour over
-//! types of other libraries, some of which panic on values that the server stores.
+//! Values on PostgreSQL: reads and writes the binary forms of its types directly, since the types
+//! of other libraries panic on some values that the server stores.
 
 use ferro_wit::types::{Elements, ErrorKind, Interval, ScalarType, Scalars};
 use sqlx::encode::{Encode, IsNull};
@@ -13,7 +13,7 @@ use super::{
     push_text, temporal, uuid_words,
 };
 
-/// How the server writes a value.
+/// The format in which the server sends a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Wire {
     Bool,
@@ -39,10 +39,10 @@ pub(crate) enum Wire {
 }
 
 impl Wire {
-    /// How values of a type are written, and whether they are arrays of it; none for types that
-    /// cannot be read.
+    /// The format of a type, and whether it is an array of it; `None` for types that cannot be
+    /// read.
     pub(crate) fn of(type_info: &PgTypeInfo) -> Option<(Self, bool)> {
-        // A type that the server does not describe has no kind, and SQLx panics when asked for it.
+        // A type that the server does not describe has no kind: SQLx panics if asked for it.
         if type_info.name() == "?" {
             return None;
         }
@@ -64,7 +64,8 @@ impl Wire {
         }
     }
 
-    /// How a column of a type takes values in a stream; none for types that statements convert to.
+    /// The format in which `COPY` takes values for a column of this type; `None` for types to which
+    /// only statements convert values.
     pub(crate) fn stored(oid: Oid) -> Option<Self> {
         match (Self::of_oid(oid)?, oid.0) {
             (Self::Text, 25 | 1042 | 1043) => Some(Self::Text),
@@ -99,7 +100,7 @@ impl Wire {
         })
     }
 
-    /// What values of the type become.
+    /// The type to which values in this format are converted.
     pub(crate) fn kind(self) -> ScalarType {
         match self {
             Self::Bool => ScalarType::Boolean,
@@ -119,10 +120,10 @@ impl Wire {
     }
 }
 
-/// The server finds the type from the statement.
+/// Lets the server infer the type from the statement.
 pub(crate) const UNKNOWN: Oid = Oid(0);
 
-/// The type that a value is sent as.
+/// The type with which a value is sent.
 pub(crate) fn oid(expected: Expected) -> Oid {
     let (scalar, array) = match expected.kind {
         ScalarType::Boolean => (16, 1000),
@@ -142,8 +143,8 @@ pub(crate) fn oid(expected: Expected) -> Oid {
     Oid(if expected.many { array } else { scalar })
 }
 
-/// Adds a value to the arguments of a statement. A null of which nothing is expected is sent
-/// without a type: the server finds it from the statement.
+/// Appends a value to the arguments of a statement. A null for which no type is expected is sent
+/// without one: the server infers it from the statement.
 pub(crate) fn bind(
     operand: Operand<'_>,
     expected: Option<Expected>,
@@ -194,7 +195,7 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// It passes through SQLx on its way from a value to the caller.
+/// Faults pass through SQLx on their way to the caller.
 impl std::error::Error for Fault {}
 
 /// Appends the binary form of a cell that is not null.
@@ -241,8 +242,8 @@ pub(crate) fn write(cell: Cell<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Appends the form that a column takes which is stored as it says: some are narrower than what is
-/// sent to a statement.
+/// Appends a cell in the format of the column that stores it, which may be narrower than the type
+/// with which statements send it.
 pub(crate) fn write_as(cell: Cell<'_>, wire: Wire, out: &mut Vec<u8>) -> Result<(), Fault> {
     let range = || Fault::out_of_range("is out of the range of its column");
     match (cell, wire) {
@@ -267,8 +268,8 @@ pub(crate) fn write_as(cell: Cell<'_>, wire: Wire, out: &mut Vec<u8>) -> Result<
 
 const JSONB_VERSION: u8 = 1;
 
-/// Adds a value that is not null to the elements of a column: of its kind, or of one that SQL text is
-/// expected to give.
+/// Appends a value that is not null to the elements of a column: of the column's type, or of
+/// another type that is computed by SQL text.
 pub(crate) fn read(bytes: &[u8], wire: Wire, items: &mut Scalars) -> Result<(), Fault> {
     match (&mut items.elements, wire) {
         (Elements::Integer(to), Wire::Int8) => to.push(i64::from_be_bytes(fixed(bytes)?)),
@@ -282,7 +283,7 @@ pub(crate) fn read(bytes: &[u8], wire: Wire, items: &mut Scalars) -> Result<(), 
         (Elements::Text(to), Wire::Text) | (Elements::Json(to), Wire::Json) => {
             push_text(to, text(bytes)?)?;
         }
-        // The text is empty where the byte is 0.
+        // The text is empty if the byte is 0.
         (Elements::Text(to), Wire::Char) => push_text(to, text(bytes)?.trim_end_matches('\0'))?,
         (Elements::Json(to), Wire::Jsonb) => match bytes.split_first() {
             Some((&JSONB_VERSION, bytes)) => push_text(to, text(bytes)?)?,

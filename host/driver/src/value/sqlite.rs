@@ -1,4 +1,4 @@
-//! Values on SQLite: which of its five storage classes holds what.
+//! Values on SQLite: how they map to its five storage classes.
 
 use std::borrow::Cow;
 
@@ -12,10 +12,10 @@ use super::{
     temporal,
 };
 
-/// How deep SQLite reads documents: its `JSON_MAX_DEPTH`.
+/// The maximum nesting of documents that SQLite can read: its `JSON_MAX_DEPTH`.
 pub(crate) const MAX_JSON_DEPTH: usize = 1000;
 
-/// What SQLite stores.
+/// A value as SQLite stores it.
 #[derive(Clone, Copy)]
 pub(crate) enum Stored<'a> {
     Null,
@@ -26,7 +26,7 @@ pub(crate) enum Stored<'a> {
 }
 
 impl Stored<'_> {
-    /// What a value is where nothing else is known of it; none for a null.
+    /// The type of a value if nothing else is known about it; `None` for null.
     pub(crate) fn kind(self) -> Option<ScalarType> {
         Some(match self {
             Self::Null => return None,
@@ -37,7 +37,7 @@ impl Stored<'_> {
         })
     }
 
-    /// How many bytes a text or a blob has.
+    /// The size in bytes of a text or blob.
     pub(crate) fn size(self) -> usize {
         match self {
             Self::Text(it) => it.len(),
@@ -57,8 +57,8 @@ impl Stored<'_> {
     }
 }
 
-/// The kind of a column by its declared type, which is what the core writes; none for types of
-/// others, whose values say themselves what they are.
+/// The type of a column by its declaration, as the core writes it; `None` for other declarations,
+/// for which the storage class of each value decides.
 pub(crate) fn declared(declaration: &str) -> Option<ScalarType> {
     let name = declaration.split('(').next().unwrap_or_default().trim().to_ascii_uppercase();
     Some(match name.as_str() {
@@ -79,7 +79,8 @@ pub(crate) fn declared(declaration: &str) -> Option<ScalarType> {
     })
 }
 
-/// The same, with arrays, whose declared types name that of their elements: `INTEGER_ARRAY_TEXT`.
+/// The same including arrays, whose declarations contain the type of their elements:
+/// `INTEGER_ARRAY_TEXT`.
 pub(crate) fn declared_as(declaration: &str) -> Option<Expected> {
     if let Some(kind) = declared(declaration) {
         return Some(Expected { kind, many: false });
@@ -89,7 +90,7 @@ pub(crate) fn declared_as(declaration: &str) -> Option<Expected> {
     Some(Expected { kind: ScalarType::deserialize(element).ok()?, many: true })
 }
 
-/// What a placeholder gets, or what a row has that is kept for later.
+/// The value for a placeholder, or a value of a row that is kept for later.
 #[derive(Debug)]
 pub(crate) enum Bound<'a> {
     Null,
@@ -100,19 +101,19 @@ pub(crate) enum Bound<'a> {
 }
 
 impl<'a> Bound<'a> {
-    /// How SQLite stores a value.
+    /// Converts a value to its stored form.
     pub(crate) fn of(operand: Operand<'a>) -> Result<Self, Fault> {
         Ok(match operand {
             Operand::Scalar(cell) => match cell {
                 Cell::Null => Self::Null,
                 Cell::Boolean(it) => Self::Integer(i64::from(it)),
                 Cell::Integer(it) => Self::Integer(it),
-                // SQLite would store it as a null.
+                // SQLite would store it as null.
                 Cell::Float(it) if it.is_nan() => Self::Text("NaN".into()),
                 Cell::Float(it) => Self::Real(it),
                 Cell::Text(it) => Self::Text(it.into()),
                 Cell::Blob(it) => Self::Blob(it.into()),
-                // Most significant byte first, so that blobs sort as uuids do.
+                // Most significant byte first, so that blobs sort like uuids.
                 Cell::Uuid((high, low)) => {
                     Self::Blob(Uuid::from_u64_pair(high, low).as_bytes().to_vec().into())
                 }
@@ -130,7 +131,7 @@ impl<'a> Bound<'a> {
         })
     }
 
-    /// The same, for as long as it is wanted.
+    /// Copies borrowed data.
     pub(crate) fn into_owned(self) -> Bound<'static> {
         match self {
             Self::Null => Bound::Null,
@@ -164,14 +165,14 @@ impl<'a> From<Stored<'a>> for Bound<'a> {
     }
 }
 
-/// Appends the text of a cell whose kind is stored as text.
+/// Appends the text of a cell whose type is stored as text.
 pub(crate) fn write_text(cell: Cell<'_>, out: &mut String) -> Result<(), Fault> {
     match cell {
         Cell::Text(it) => out.push_str(it),
         Cell::Decimal(it) => Decimal::parse(it)?.write(out),
         Cell::Interval(it) => interval::write(it, out)?,
         Cell::Json(it) => {
-            // It could be stored, and no path of any query could be read past it.
+            // SQLite could store it, but no JSON path of a query could read it.
             if json::contents(it)?.depth > MAX_JSON_DEPTH {
                 return Err(Fault::out_of_range(format!(
                     "is nested more than {MAX_JSON_DEPTH} deep, which SQLite does not read"
@@ -187,7 +188,7 @@ pub(crate) fn write_text(cell: Cell<'_>, out: &mut String) -> Result<(), Fault> 
     Ok(())
 }
 
-/// Adds a stored value to the elements of a column, by the kind of the column.
+/// Appends a stored value to the elements of a column, according to the column's type.
 pub(crate) fn read(stored: Stored<'_>, items: &mut Scalars) -> Result<(), Fault> {
     match (&mut items.elements, stored) {
         (_, Stored::Null) => items.push_null(),
@@ -232,7 +233,7 @@ pub(crate) fn read(stored: Stored<'_>, items: &mut Scalars) -> Result<(), Fault>
     Ok(())
 }
 
-/// The same for what SQL computes, which has none but the five types.
+/// The same for values computed by SQL, which have only the five storage classes.
 pub(crate) fn read_computed(stored: Stored<'_>, items: &mut Scalars) -> Result<(), Fault> {
     match (items.elements.kind(), stored) {
         (ScalarType::Decimal, Stored::Real(it)) => computed::read(Cell::Float(it), items),

@@ -1,12 +1,12 @@
-//! Dates and times: the text of [`iso8601`] for SQLite, where it sorts as it stands, and PostgreSQL's
-//! counts from 2000-01-01.
+//! Dates and times: the text of [`iso8601`] on SQLite, which sorts chronologically, and
+//! PostgreSQL's counts from 2000-01-01.
 
 use ferro_wit::calendar::{DAY, DAYS, TIMES};
 use ferro_wit::iso8601;
 
 use super::{Cell, Fault};
 
-/// 2000-01-01, from which PostgreSQL counts, in days since 1970-01-01.
+/// The epoch of PostgreSQL, 2000-01-01, in days since 1970-01-01.
 const POSTGRES_EPOCH: i32 = 10_957;
 const POSTGRES_EPOCH_MICROSECONDS: i64 = POSTGRES_EPOCH as i64 * DAY;
 
@@ -25,7 +25,7 @@ pub(crate) fn write_time(microseconds: i64, out: &mut String) -> Result<(), Faul
     Ok(())
 }
 
-/// Appends a timestamp in no time zone.
+/// Appends a timestamp without a time zone.
 pub(crate) fn write_timestamp(microseconds: i64, out: &mut String) -> Result<(), Fault> {
     check_day(microseconds.div_euclid(DAY))?;
     iso8601::write_timestamp(out, microseconds);
@@ -51,7 +51,7 @@ pub(crate) fn parse_time(text: &str) -> Result<i64, Fault> {
     time.ok_or_else(|| Fault::undecodable("is not a time like `23:59:59.999999`"))
 }
 
-/// Reads a timestamp in no time zone.
+/// Reads a timestamp without a time zone.
 pub(crate) fn parse_timestamp(text: &str) -> Result<i64, Fault> {
     match iso8601::read_timestamp(text) {
         Some((local, None)) => Ok(local),
@@ -61,7 +61,7 @@ pub(crate) fn parse_timestamp(text: &str) -> Result<i64, Fault> {
     }
 }
 
-/// Reads an instant. Without an offset it is in UTC, as SQLite's own `CURRENT_TIMESTAMP` is.
+/// Reads an instant. Without an offset it is in UTC, like SQLite's own `CURRENT_TIMESTAMP`.
 pub(crate) fn parse_timestamptz(text: &str) -> Result<i64, Fault> {
     match iso8601::read_timestamp(text) {
         Some((local, offset)) => Ok(local - offset.unwrap_or(0)),
@@ -71,7 +71,7 @@ pub(crate) fn parse_timestamptz(text: &str) -> Result<i64, Fault> {
     }
 }
 
-/// PostgreSQL's count of days. The least and the greatest number are its infinities.
+/// Converts to PostgreSQL's count of days. The smallest and largest numbers are its infinities.
 pub(crate) fn date_to_postgres(days: i32) -> Result<i32, Fault> {
     match days {
         i32::MIN | i32::MAX => Ok(days),
@@ -79,7 +79,7 @@ pub(crate) fn date_to_postgres(days: i32) -> Result<i32, Fault> {
     }
 }
 
-/// Days since 1970-01-01, from PostgreSQL's count.
+/// Converts from PostgreSQL's count of days.
 pub(crate) fn date_from_postgres(days: i32) -> Result<i32, Fault> {
     match days {
         i32::MIN | i32::MAX => Ok(days),
@@ -87,7 +87,8 @@ pub(crate) fn date_from_postgres(days: i32) -> Result<i32, Fault> {
     }
 }
 
-/// PostgreSQL's count of microseconds. The least and the greatest number are its infinities.
+/// Converts to PostgreSQL's count of microseconds. The smallest and largest numbers are its
+/// infinities.
 pub(crate) fn timestamp_to_postgres(microseconds: i64) -> Result<i64, Fault> {
     match microseconds {
         i64::MIN | i64::MAX => Ok(microseconds),
@@ -95,8 +96,8 @@ pub(crate) fn timestamp_to_postgres(microseconds: i64) -> Result<i64, Fault> {
     }
 }
 
-/// Microseconds since 1970-01-01, from PostgreSQL's count. It knows timestamps of the year 294276
-/// that this number has no room for.
+/// Converts from PostgreSQL's count of microseconds. Its timestamps of the year 294276 are out of
+/// the range of ours.
 pub(crate) fn timestamp_from_postgres(microseconds: i64) -> Result<i64, Fault> {
     match microseconds {
         i64::MIN | i64::MAX => Ok(microseconds),
@@ -106,7 +107,7 @@ pub(crate) fn timestamp_from_postgres(microseconds: i64) -> Result<i64, Fault> {
     }
 }
 
-/// A time of day is one of a day.
+/// Checks that a time of day lies within a day.
 pub(crate) fn check_time(microseconds: i64) -> Result<(), Fault> {
     match TIMES.contains(&microseconds) {
         true => Ok(()),
@@ -114,7 +115,7 @@ pub(crate) fn check_time(microseconds: i64) -> Result<(), Fault> {
     }
 }
 
-/// The text of a cell on SQLite; none for kinds that are no dates or times.
+/// Writes the text of a cell on SQLite; `None` for types other than dates and times.
 pub(crate) fn write(cell: Cell<'_>, out: &mut String) -> Option<Result<(), Fault>> {
     Some(match cell {
         Cell::Date(it) => write_date(it, out),
@@ -129,7 +130,7 @@ fn out_of_calendar() -> Fault {
     Fault::out_of_range("is outside the calendar")
 }
 
-/// Years of four digits, so that text sorts.
+/// Checks that the year has four digits, so that texts sort chronologically.
 fn check_day(days: i64) -> Result<(), Fault> {
     match DAYS.contains(&days) {
         true => Ok(()),

@@ -1,4 +1,4 @@
-//! Jobs: what is done with an open statement, on the caller's thread or on one that may block.
+//! Jobs: work on an open statement, on the caller's thread or on a blocking thread.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,52 +12,53 @@ use crate::sqlite::handle::Handle;
 use crate::sqlite::interrupter::Interrupter;
 use crate::sqlite::timings::Phase;
 
-/// How long a statement may keep its caller's thread: as long as some hundred rows take.
+/// How long a statement may occupy its caller's thread: about the time for some hundred rows.
 const HERE: Duration = Duration::from_millis(1);
-/// What has taken longer is not tried on its caller's thread again.
+/// A statement that took longer is not tried on its caller's thread again.
 const SHORT: Duration = Duration::from_micros(300);
 /// A write with more bytes of texts and blobs is not tried on its caller's thread: a list in one
-/// parameter is as many rows as it likes, however few they were before.
+/// parameter may have any number of rows, however few it had the last time.
 const SMALL: usize = 4 << 10;
 
-/// A transaction that has changed more rows does not end on its caller's thread.
+/// If a transaction has changed more rows, its end does not run on its caller's thread.
 const FEW: u64 = 1_000;
-/// The longest text or blob of a stranger's statement on its caller's thread. Within a row SQLite asks
-/// nobody whether it may go on, and a row may be made by many functions of long texts.
+/// The longest text or blob of an untrusted statement on its caller's thread. Within a row, SQLite
+/// cannot be interrupted, and a row may be computed by many functions of long texts.
 const TRIED_LONGEST: u32 = 16 << 10;
-/// Rows between two looks at the clock.
+/// The number of rows between two checks of the clock.
 pub(crate) const STRIDE: u32 = 64;
 
-/// What is done with the open statement of a connection.
+/// Work on the open statement of a connection.
 pub(crate) trait Job: Send + 'static {
-    /// What it comes to.
+    /// Its result.
     type Output: Send + 'static;
 
-    /// Steps the open statement, from its beginning or from where the job stopped before.
+    /// Steps the open statement, from its beginning or from where the job stopped.
     fn run(&mut self, handle: &mut Handle, progress: &Progress) -> Result<Self::Output, Stop>;
 
-    /// Which phase of the statement's execution comes next.
+    /// The next phase of the statement's execution.
     fn phase(&self) -> Phase {
         Phase::First
     }
 
-    /// Whether nobody has seen any of what was done, so that it may be done in vain.
+    /// Whether the work may be repeated from the beginning, since nobody has seen any of its
+    /// results.
     fn can_restart(&self) -> bool;
 
-    /// The statement is at its beginning again.
+    /// Called when the statement has been reset to its beginning.
     fn restart(&mut self);
 }
 
-/// Whether a job may go on.
+/// Whether a job may continue.
 pub(crate) struct Progress {
-    /// On its caller's thread.
+    /// Whether it runs on its caller's thread.
     here: bool,
     interrupter: Interrupter,
 }
 
-/// Why a job did not come to its end.
+/// Why a job stopped before its end.
 pub(crate) enum Stop {
-    /// It is to go on with time enough, where it stopped.
+    /// Its time on this thread is over: it continues on another one from where it stopped.
     Late,
     /// SQLite failed.
     Failed(Failure),
@@ -70,23 +71,23 @@ impl From<Failure> for Stop {
 }
 
 impl Progress {
-    /// Between two rows: whether the time on the caller's thread is over.
+    /// Called between two rows: whether the time on the caller's thread is over.
     pub(crate) fn is_late(&self) -> bool {
         self.here && self.interrupter.is_late()
     }
 
-    /// Whether what takes too long is done again elsewhere, so that it may be tried.
+    /// Whether this is only an attempt: if the work takes too long, it is done elsewhere.
     pub(crate) fn is_a_try(&self) -> bool {
         self.here
     }
 }
 
 impl Connection {
-    /// Does a job with the open statement. The job comes back, to go on with, unless it panicked.
+    /// Runs a job on the open statement. Returns the job for its next run, unless it panicked.
     ///
     /// # Cancel safety
     ///
-    /// What runs on another thread goes on when the future is dropped, and the job is lost.
+    /// If the future is dropped, work on another thread continues, and the job is lost.
     pub(crate) async fn run<J: Job>(&mut self, mut job: J) -> Result<(J, J::Output), sqlx::Error> {
         let (phase, stranger) = (job.phase(), self.stranger);
         let mut tried = Duration::ZERO;
@@ -94,8 +95,8 @@ impl Connection {
             let start = Instant::now();
             let progress = Progress { here: true, interrupter: self.interrupter.clone() };
             let handle = self.settle().await?;
-            // Only a query is stopped and run again: what writes, or ends a transaction, may tell
-            // that it was stopped when it was done already.
+            // Only a query may be interrupted and restarted: a statement that writes or ends a
+            // transaction may report an interruption although it has already taken effect.
             let is_query = handle.columns() > 0 && !handle.writes();
             if is_query {
                 progress.interrupter.set_deadline(HERE);
@@ -139,7 +140,8 @@ impl Connection {
         self.run_away(job, phase, tried).await
     }
 
-    /// Whether a phase of the open statement is thought to be short enough for its caller's thread.
+    /// Whether a phase of the open statement is expected to be short enough for its caller's
+    /// thread.
     async fn is_short(&mut self, phase: Phase) -> Result<bool, sqlx::Error> {
         let (stranger, committed) = (self.stranger, self.committed);
         let handle = self.settle().await?;
@@ -147,7 +149,7 @@ impl Connection {
         Ok(match (handle.timing(phase), handle.writes()) {
             (_, true) if stranger || handle.bound() > SMALL => false,
             (_, false) if stranger && handle.is_opaque() => false,
-            // What ends a transaction writes all of it to the file.
+            // The end of a transaction writes all of it to the file.
             (_, false) if handle.columns() == 0 && changed() > FEW => false,
             (Some(elapsed), _) => elapsed <= SHORT,
             (None, writes) => !writes,
@@ -164,8 +166,8 @@ impl Connection {
         let busy_timeout = self.queue.busy_timeout;
         let done = self.lend(move |handle| {
             handle.set_busy_timeout(busy_timeout);
-            // Its way to this thread is no time of its own: where threads are slow to come, short
-            // statements would be sent to them ever again.
+            // The time until the thread starts does not count: if threads are slow to start, short
+            // statements would be sent to them again and again.
             let start = Instant::now();
             let result = job.run(handle, &progress);
             handle.record(phase, tried + start.elapsed());
@@ -175,13 +177,13 @@ impl Connection {
             self.close();
             match stop {
                 Stop::Failed(failure) => failure.into(),
-                // Nobody has asked it to hurry.
+                // There is no time limit here.
                 Stop::Late => sqlx::Error::WorkerCrashed,
             }
         })
     }
 
-    /// Does something on a thread that may block.
+    /// Runs work on a blocking thread.
     pub(super) async fn lend<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Handle) -> T + Send + 'static,
@@ -197,7 +199,7 @@ impl Connection {
         let work = spawn_blocking(move || {
             let done = work(&mut handle);
             drop(thread);
-            // Nobody waits for it any more: it is closed here.
+            // If nobody waits for it any more, the connection is closed here.
             let _ = back.send(handle);
             done
         });
@@ -206,8 +208,8 @@ impl Connection {
         done
     }
 
-    /// Closes the open statement on a thread that may block. Nobody waits for that but who uses the
-    /// connection next.
+    /// Closes the open statement on a blocking thread. Only the next use of the connection waits
+    /// for that.
     pub(super) fn close_away(&mut self, mut handle: Box<Handle>) {
         let (back, away) = oneshot::channel();
         self.away = Some(away);

@@ -1,4 +1,4 @@
-//! A connection in use, and its turn to write. [`job`] says where its statements run.
+//! A connection in use, and its turn to write. [`job`] decides on which thread its statements run.
 
 mod job;
 
@@ -20,44 +20,45 @@ use super::interrupter::Interrupter;
 use crate::fence::Fence;
 use crate::value::sqlite::Bound;
 
-/// The longest text or blob, in bytes: what SQLite allows, and what a stranger may make of one by
-/// putting it together in the database, where no limit of the host sees it.
+/// The longest text or blob, in bytes: SQLite's own limit, and that for untrusted callers, who
+/// could otherwise compose one of any size in the database, where no limit of the host applies.
 const LONGEST: u32 = 1_000_000_000;
 const STRANGERS_LONGEST: u32 = 32 << 20;
-/// The longest pattern of `LIKE` and `GLOB`, in bytes. SQLite holds each place of a text against all
-/// of it, and nothing can stop that.
+/// The longest pattern of `LIKE` and `GLOB`, in bytes. SQLite compares it with each position of a
+/// text, and cannot be interrupted meanwhile.
 const LONGEST_PATTERN: u32 = 10_000;
 const STRANGERS_LONGEST_PATTERN: u32 = 250;
 
-/// A connection to SQLite, of which one statement at a time is open.
+/// A connection to SQLite, with one open statement at a time.
 ///
-/// Whoever stops waiting for it leaves it as it is: what still runs comes to its end, and the next
-/// call waits for that. Dropping it closes it as soon as nothing runs on it.
+/// If a caller stops waiting for a call, the connection stays as it is: what still runs continues
+/// to its end, and the next call waits for that. Dropping the connection closes it as soon as
+/// nothing runs on it.
 pub(crate) struct Connection {
-    /// None while a job on another thread has it, and for ever if that panicked.
+    /// `None` while a job on another thread has it, and forever if that job panicked.
     handle: Option<Box<Handle>>,
     away: Option<oneshot::Receiver<Box<Handle>>>,
     interrupter: Interrupter,
     queue: Queue,
-    /// It may be closed on a thread that no runtime knows.
+    /// The connection may be closed on a thread without a runtime.
     runtime: Runtime,
-    /// The connection is the one that may write.
+    /// The turn to write, if this connection has it.
     turn: Option<OwnedSemaphorePermit>,
-    /// How many rows had been changed before the present transaction.
+    /// The number of rows that had been changed before the current transaction.
     committed: u64,
-    /// Its caller is held to a fence.
+    /// Whether its caller has a fence.
     stranger: bool,
-    /// How many threads its caller may keep busy, with others.
+    /// How many threads its caller may occupy, shared with others.
     workers: Option<Arc<Semaphore>>,
-    /// Foreign keys are not enforced for now, which they are usually or not.
+    /// Set while foreign keys are not enforced: whether they usually are.
     relaxed: Option<bool>,
 }
 
-/// Where those who want to write to a database stand in line. SQLite itself knows no order.
+/// The queue of connections that want to write to a database. SQLite's own locks are not fair.
 #[derive(Clone)]
 pub(super) struct Queue {
     turns: Arc<Semaphore>,
-    /// How long one waits for a turn, and for connections that do not stand here.
+    /// How long to wait for a turn, and for connections that are not in this queue.
     busy_timeout: Duration,
 }
 
@@ -90,19 +91,19 @@ impl Connection {
         })
     }
 
-    /// The connection as SQLx lent it, once nothing runs on it.
+    /// The connection as acquired from SQLx, once nothing runs on it.
     pub(crate) async fn give_back(mut self) -> Option<PoolConnection<Sqlite>> {
         self.settle().await.ok()?;
         self.handle.take()?.give_back()
     }
 
-    /// Whether nothing runs on it, and no transaction is open.
+    /// Whether nothing runs on it and no transaction is open.
     pub(crate) fn is_clean(&self) -> bool {
         self.handle.as_ref().is_some_and(|it| it.is_autocommit())
     }
 
-    /// Its caller is held to a fence, or not: what a stranger writes may take any time, however
-    /// short it was before, so it never runs on the caller's thread.
+    /// Sets whether the caller has a fence: what such a caller writes may take any time, even if it
+    /// was short before, so it never runs on the caller's thread.
     pub(crate) fn serve(&mut self, stranger: bool, workers: Option<&Arc<Semaphore>>) {
         (self.stranger, self.workers) = (stranger, workers.cloned());
         if let Some(handle) = &mut self.handle {
@@ -114,35 +115,37 @@ impl Connection {
         }
     }
 
-    /// Holds statements from now on to a fence around SQL text, or to none.
+    /// Applies a fence for SQL text to the following statements, or none.
     pub(crate) async fn hold_to(&mut self, fence: Option<&Arc<Fence>>) -> Result<(), sqlx::Error> {
         self.settle().await?.hold_to(fence)
     }
 
-    /// What runs on it ends now, with `SQLITE_INTERRUPT`, and so does what comes.
+    /// Interrupts what runs on the connection, and everything that is run later, with
+    /// `SQLITE_INTERRUPT`.
     pub(crate) fn stop(&self) {
         self.interrupter.stop();
     }
 
-    /// It runs again what it is given.
+    /// Allows statements again.
     pub(crate) fn resume(&self) {
         self.interrupter.resume();
     }
 
-    /// From here on, or no longer, statements that write are refused.
+    /// Sets whether statements that write are rejected.
     pub(crate) async fn set_read_only(&mut self, read_only: bool) -> Result<(), sqlx::Error> {
         self.settle().await?.set_read_only(read_only);
         Ok(())
     }
 
-    /// Until [`restore`](Self::restore), foreign keys are not enforced, which they are usually or
-    /// not, and tables can be replaced that others refer to. In a transaction this does nothing.
+    /// Turns the enforcement of foreign keys off until [`restore`](Self::restore), so that tables
+    /// can be replaced to which others refer. `keys` says whether they are usually enforced. In a
+    /// transaction this has no effect.
     pub(crate) async fn relax(&mut self, keys: bool) -> Result<(), sqlx::Error> {
         self.relaxed = Some(keys);
         self.command("PRAGMA foreign_keys = OFF").await
     }
 
-    /// Takes [`relax`](Self::relax) back, and what a migration set besides.
+    /// Undoes [`relax`](Self::relax), and the other settings of a migration.
     pub(crate) async fn restore(&mut self) -> Result<(), sqlx::Error> {
         let Some(keys) = self.relaxed else { return Ok(()) };
         let keys = if keys { "ON" } else { "OFF" };
@@ -152,7 +155,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Runs SQL of ours that takes no parameters, and returns nothing that is looked at.
+    /// Runs SQL of the driver itself that takes no parameters, ignoring any rows.
     pub(crate) async fn command(&mut self, mut sql: &str) -> Result<(), sqlx::Error> {
         self.hold_to(None).await?;
         loop {
@@ -165,15 +168,15 @@ impl Connection {
         }
     }
 
-    /// Learns what another connection has made of the schema, which a step does and preparing does not.
+    /// Reads what other connections have changed in the schema: stepping a statement does that,
+    /// preparing one does not.
     pub(crate) async fn learn_schema(&mut self) -> Result<(), sqlx::Error> {
         let fence = self.settle().await?.fence().cloned();
         self.command("SELECT 1 FROM sqlite_schema LIMIT 1").await?;
         self.hold_to(fence.as_ref()).await
     }
 
-    /// Runs the open statement to its end, and closes it; how many rows it has changed, if it is
-    /// one that changes any.
+    /// Runs the open statement to its end, and closes it; returns how many rows it changed.
     pub(crate) async fn execute(&mut self) -> Result<u64, sqlx::Error> {
         let (_, changed) = self.run(Execute).await?;
         self.close();
@@ -185,7 +188,7 @@ impl Connection {
         Ok(!self.settle().await?.is_autocommit())
     }
 
-    /// Waits for what still runs on it.
+    /// Waits for what still runs on the connection.
     pub(crate) async fn settle(&mut self) -> Result<&mut Handle, sqlx::Error> {
         if let Some(away) = &mut self.away {
             let back = away.await;
@@ -196,8 +199,8 @@ impl Connection {
         self.handle.as_deref_mut().ok_or(sqlx::Error::WorkerCrashed)
     }
 
-    /// Opens a statement and binds its parameters, if they are not bound later; where the text goes on
-    /// after it. One that writes waits for its turn.
+    /// Opens a statement, and binds its parameters if they are given; returns where the rest of the
+    /// text begins. A statement that writes waits for its turn.
     pub(crate) async fn open(
         &mut self,
         sql: &str,
@@ -215,8 +218,9 @@ impl Connection {
         Ok(rest)
     }
 
-    /// Waits for the turn to write. A transaction that has read does not wait: the one that writes
-    /// may have to wait for it to end, and SQLite tells it at once that it has lost.
+    /// Waits for the turn to write. A transaction that has read something does not wait: the
+    /// current writer may have to wait for it, and SQLite reports at once that it cannot write any
+    /// more.
     async fn stand_in_line(&mut self) -> Result<(), sqlx::Error> {
         let turns = Arc::clone(&self.queue.turns);
         if let Ok(turn) = Arc::clone(&turns).try_acquire_owned() {
@@ -233,8 +237,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Opens a statement. Reading the schema for it may have to wait for another connection, and a
-    /// stranger's may take any time to prepare: tables that read each other are unfolded.
+    /// Prepares a statement. Reading the schema may have to wait for another connection, and an
+    /// untrusted statement may take any time to prepare, since nested views are expanded.
     async fn prepare(&mut self, sql: &str, lifetime: Lifetime) -> Result<usize, sqlx::Error> {
         let stranger = self.stranger;
         let handle = self.settle().await?;
@@ -254,9 +258,9 @@ impl Connection {
         Ok(opened.await??)
     }
 
-    /// Closes the open statement, unless a job is still at it, and ends the turn to write if
-    /// nothing is left to be committed. One that has written, and is not in a transaction, is
-    /// committed now, which may take any time: elsewhere.
+    /// Closes the open statement, unless a job still has it, and ends the turn to write if nothing
+    /// is left to commit. A statement that has written outside a transaction commits now, which may
+    /// take any time, so that runs on another thread.
     pub(crate) fn close(&mut self) {
         match self.handle.take() {
             Some(handle) if handle.is_autocommit() && handle.is_writing() => {
@@ -271,7 +275,7 @@ impl Connection {
         self.note_turn();
     }
 
-    /// Waits for what still runs on it, and closes the open statement.
+    /// Waits for what still runs on the connection, and closes the open statement.
     pub(crate) async fn finish(&mut self) -> Result<(), sqlx::Error> {
         self.settle().await?;
         self.close();
@@ -281,7 +285,7 @@ impl Connection {
     fn note_turn(&mut self) {
         let is_over = match &self.handle {
             Some(handle) => handle.is_autocommit() && !handle.is_writing(),
-            // A job has it, which may be in a transaction; or nobody ever will again.
+            // A job has the handle, and may be in a transaction; or the handle is lost forever.
             None => self.away.is_none(),
         };
         if is_over {

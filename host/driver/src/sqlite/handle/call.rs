@@ -1,4 +1,4 @@
-//! Functions of ours, as SQLite calls them.
+//! Calls of our own functions by SQLite.
 
 use std::ffi::{CStr, c_int};
 use std::{ptr, slice};
@@ -12,12 +12,11 @@ use crate::value::sqlite::Stored;
 pub(super) type Function =
     unsafe extern "C" fn(*mut ffi::sqlite3_context, c_int, *mut *mut ffi::sqlite3_value);
 
-/// What all functions are.
+/// The properties of all functions.
 pub(super) const FLAGS: c_int =
     ffi::SQLITE_UTF8 | ffi::SQLITE_DETERMINISTIC | ffi::SQLITE_INNOCUOUS;
 
-/// Adds functions, each with the number of its arguments, to a connection that is open and not used
-/// meanwhile.
+/// Adds functions, each with its number of arguments, to a connection that is open and not in use.
 pub(super) fn create(
     raw: *mut ffi::sqlite3,
     functions: &[(&CStr, c_int, Function)],
@@ -43,7 +42,7 @@ pub(super) fn create(
     Ok(())
 }
 
-/// Whether SQLite took a function.
+/// Checks whether SQLite accepted a function.
 pub(super) fn taken(code: c_int) -> Result<(), sqlx::Error> {
     match code {
         ffi::SQLITE_OK => Ok(()),
@@ -51,7 +50,7 @@ pub(super) fn taken(code: c_int) -> Result<(), sqlx::Error> {
     }
 }
 
-/// The arguments of a call, and where its result goes. A result that is never given is null.
+/// The arguments of a call, and its result, which is null by default.
 pub(super) struct Call<'a> {
     context: *mut ffi::sqlite3_context,
     values: &'a [*mut ffi::sqlite3_value],
@@ -60,14 +59,15 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     /// # Safety
     ///
-    /// What SQLite gave to a function, within that function.
+    /// The arguments must be those that SQLite passed to a function, and that function must not
+    /// have returned yet.
     pub(super) unsafe fn new(
         context: *mut ffi::sqlite3_context,
         count: c_int,
         values: *mut *mut ffi::sqlite3_value,
     ) -> Self {
         let count = usize::try_from(count).unwrap_or(0);
-        // SAFETY: there are as many values as the function was said to take, and never none.
+        // SAFETY: there are as many values as the function was registered with, and at least one.
         Self { context, values: unsafe { slice::from_raw_parts(values, count) } }
     }
 
@@ -75,7 +75,8 @@ impl Call<'_> {
     ///
     /// # Safety
     ///
-    /// What SQLite gave to a function, within that function.
+    /// The context must be that which SQLite passed to a function, and that function must not have
+    /// returned yet.
     pub(super) unsafe fn bare(context: *mut ffi::sqlite3_context) -> Self {
         Self { context, values: &[] }
     }
@@ -86,11 +87,11 @@ impl Call<'_> {
         unsafe { ffi::sqlite3_value_type(self.values[index]) }
     }
 
-    /// The bytes of an argument, of a number those of its text; none of a null.
+    /// The bytes of an argument; those of its text for a number, `None` for null.
     pub(super) fn bytes(&self, index: usize) -> Option<&[u8]> {
         let value = self.values[index];
-        // SAFETY: an argument of this call, which nothing changes until the call ends: only its
-        // first reading may turn a number into a text. SQLite says how many bytes there are.
+        // SAFETY: an argument of this call, which nothing changes until the call ends: only reading
+        // it for the first time may convert a number to a text. SQLite reports its length.
         unsafe {
             let start = match ffi::sqlite3_value_type(value) {
                 ffi::SQLITE_NULL => return None,
@@ -110,7 +111,7 @@ impl Call<'_> {
         str::from_utf8(self.bytes(index)?).ok()
     }
 
-    /// An argument as it is; none of a text that is none.
+    /// The value of an argument; `None` for a text that is not valid UTF-8.
     pub(super) fn stored(&self, index: usize) -> Option<Stored<'_>> {
         Some(match self.kind(index) {
             ffi::SQLITE_NULL => Stored::Null,
@@ -124,7 +125,7 @@ impl Call<'_> {
         })
     }
 
-    /// An argument as an integer; 0 of what is none.
+    /// An argument as an integer; 0 if it is not a number.
     pub(super) fn integer(&self, index: usize) -> i64 {
         // SAFETY: an argument of this call.
         unsafe { ffi::sqlite3_value_int64(self.values[index]) }
@@ -152,7 +153,7 @@ impl Call<'_> {
         unsafe { ffi::sqlite3_result_int64(self.context, i64::try_from(value).unwrap_or(i64::MAX)) }
     }
 
-    /// SQLite makes an error of a text that is too long.
+    /// If the text is too long, SQLite makes the result an error.
     pub(super) fn give_text(&self, text: &[u8]) {
         let (start, length) = (text.as_ptr().cast(), text.len() as u64);
         let copied = ffi::SQLITE_TRANSIENT();
@@ -165,7 +166,7 @@ impl Call<'_> {
         unsafe { ffi::sqlite3_result_error(self.context, message.as_ptr(), -1) }
     }
 
-    /// The statement ends, as where SQLite asks itself whether it may go on.
+    /// Ends the statement, as SQLite does at its own checks for an interruption.
     pub(super) fn give_interruption(&self) {
         // SAFETY: the context of this call.
         unsafe { ffi::sqlite3_result_error_code(self.context, ffi::SQLITE_INTERRUPT) }
@@ -176,12 +177,12 @@ impl Call<'_> {
         unsafe { ffi::sqlite3_result_error_nomem(self.context) }
     }
 
-    /// Whether a pattern may have so many bytes.
+    /// Whether a pattern of this many bytes is allowed.
     pub(super) fn takes_pattern(&self, length: usize) -> bool {
         self.is_within(ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, length)
     }
 
-    /// Whether a result may have so many bytes; if not, that is the result.
+    /// Whether a result of this many bytes is allowed; if not, the result is an error.
     pub(super) fn fits(&self, length: usize) -> bool {
         let fits = self.is_within(ffi::SQLITE_LIMIT_LENGTH, length);
         if !fits {
@@ -196,7 +197,7 @@ impl Call<'_> {
     }
 
     fn is_within(&self, limit: c_int, length: usize) -> bool {
-        // SAFETY: the context of this call. A negative limit changes none.
+        // SAFETY: the context of this call. A negative limit does not change the current one.
         let most = unsafe {
             let raw = ffi::sqlite3_context_db_handle(self.context);
             ffi::sqlite3_limit(raw, limit, -1)

@@ -1,5 +1,5 @@
-//! Conversions of what is stored, for migrations that give a column another type: SQLite itself would
-//! copy each value as it is.
+//! Conversions of stored values, for migrations that change the type of a column: SQLite itself
+//! would copy each value unchanged.
 
 use std::ffi::{CStr, CString, c_int};
 
@@ -11,13 +11,12 @@ use crate::value::conversion;
 
 const FUNCTIONS: [(&CStr, c_int, Function); 1] = [(c"ferro_converted", 3, converted)];
 
-/// Adds them to a connection that is open and not used meanwhile.
+/// Adds the functions to a connection that is open and not in use.
 pub(super) fn install(raw: *mut ffi::sqlite3) -> Result<(), sqlx::Error> {
     call::create(raw, &FUNCTIONS)
 }
 
-/// The first argument, of a column that is declared as the second says, for one that is declared as
-/// the third does.
+/// Converts the first argument from the declared type in the second argument to that in the third.
 unsafe extern "C" fn converted(
     context: *mut ffi::sqlite3_context,
     count: c_int,
@@ -34,7 +33,7 @@ unsafe extern "C" fn converted(
     match conversion::converted(stored, from, to) {
         Ok(bound) => call.give(bound.stored()),
         Err(fault) => {
-            // By these words, errors of SQLite get their kind.
+            // Errors of SQLite get their kind by these words; see `error/sqlite.rs`.
             let kind = match fault.kind {
                 ErrorKind::ValueOutOfRange => "value out of range: ",
                 _ => "",

@@ -1,4 +1,4 @@
-//! Calculations with decimals, which SQLite has not: functions and aggregates of its connections.
+//! Decimal arithmetic, which SQLite lacks, as functions and aggregates of its connections.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
@@ -26,20 +26,20 @@ const FUNCTIONS: [(&CStr, c_int, Function); 10] = [
 const AGGREGATES: [(&CStr, End, End); 2] =
     [(c"ferro_average", average_at_end, average), (c"ferro_sum", total_at_end, total)];
 
-/// Digits that a decimal of a size may have in all, as on PostgreSQL.
+/// The maximum precision of a decimal column, as on PostgreSQL.
 const MOST_DIGITS: usize = 1_000;
 
-/// What they are called in SQL.
+/// The names of the functions in SQL.
 pub(super) fn names() -> impl Iterator<Item = &'static CStr> {
     FUNCTIONS.iter().map(|(name, ..)| *name).chain(AGGREGATES.iter().map(|(name, ..)| *name))
 }
 
-/// Adds them to a connection that is open and not used meanwhile.
+/// Adds the functions to a connection that is open and not in use.
 pub(super) fn install(raw: *mut ffi::sqlite3) -> Result<(), sqlx::Error> {
     call::create(raw, &FUNCTIONS)?;
     for (name, end, value) in AGGREGATES {
-        // SAFETY: the connection is open; the functions take what SQLite gives them, keep to the data of
-        // their own aggregate, and live as long as the program.
+        // SAFETY: the connection is open; the functions take what SQLite passes to them, access
+        // only the data of their own aggregate, and live as long as the program.
         call::taken(unsafe {
             ffi::sqlite3_create_window_function(
                 raw,
@@ -58,8 +58,8 @@ pub(super) fn install(raw: *mut ffi::sqlite3) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// The decimals that a function was given. None if one of them is null, or none: that is the
-/// result, or the error.
+/// The decimal arguments of a call. `None` if one of them is null or not a decimal: the result is
+/// then null or an error.
 fn decimals<const COUNT: usize>(call: &Call<'_>) -> Option<[Exact; COUNT]> {
     let mut found = [const { Exact::NaN }; COUNT];
     for (index, place) in found.iter_mut().enumerate() {
@@ -117,7 +117,7 @@ fn digits(call: &Call<'_>, index: usize) -> Option<usize> {
     usize::try_from(call.integer(index)).ok().filter(|it| *it <= MOST_DIGITS)
 }
 
-/// The first argument with as many digits after the point as the second says.
+/// Rounds the first argument to as many digits after the point as the second says.
 unsafe extern "C" fn round(
     context: *mut ffi::sqlite3_context,
     count: c_int,
@@ -133,8 +133,8 @@ unsafe extern "C" fn round(
     }
 }
 
-/// The first argument as a column of `numeric(second, third)` keeps it. What is no decimal stays as
-/// it is.
+/// Fits the first argument to a column of `numeric(second, third)`. Values that are not decimals
+/// stay unchanged.
 unsafe extern "C" fn sized(
     context: *mut ffi::sqlite3_context,
     count: c_int,
@@ -153,16 +153,17 @@ unsafe extern "C" fn sized(
     }
 }
 
-/// The sum of an aggregate that is on its way, which SQLite keeps a pointer to; with `make`, a new
-/// one if there is none.
+/// The running sum of an aggregate, to which SQLite keeps a pointer; with `make`, a new one if
+/// there is none.
 ///
 /// # Safety
 ///
-/// In a function of an aggregate, with its context; the result is not kept.
+/// Must be called in a function of an aggregate, with its context; the result must not outlive the
+/// call.
 unsafe fn sum<'a>(context: *mut ffi::sqlite3_context, make: bool) -> Option<&'a mut Sum> {
     let size = if make { size_of::<*mut Sum>() } else { 0 };
-    // SAFETY: as the caller promises. What SQLite gives is zeroed, aligned for a pointer, and this
-    // aggregate's alone; only this module writes to it, and only pointers from `Box`.
+    // SAFETY: as the caller promises. SQLite's memory is zeroed, aligned for a pointer, and used by
+    // this aggregate only; only this module writes to it, and only pointers from `Box`.
     unsafe {
         let place = ffi::sqlite3_aggregate_context(context, c_int::try_from(size).unwrap_or(0));
         let place = place.cast::<*mut Sum>();
@@ -231,12 +232,12 @@ unsafe extern "C" fn average_at_end(context: *mut ffi::sqlite3_context) {
     }
 }
 
-/// Frees the sum of an aggregate. SQLite ends each that has begun, those of statements that are
-/// stopped included.
+/// Frees the sum of an aggregate. SQLite calls the end of each aggregate that has begun, even if
+/// its statement was interrupted.
 ///
 /// # Safety
 ///
-/// At the end of an aggregate, with its context.
+/// Must be called at the end of an aggregate, with its context.
 unsafe fn forget(context: *mut ffi::sqlite3_context) {
     // SAFETY: the pointer came from a `Box`, and nothing uses it after this.
     unsafe {

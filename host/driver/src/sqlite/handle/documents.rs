@@ -1,5 +1,5 @@
-//! What documents need that are changed: SQLite itself writes 15 digits of a number, and makes
-//! documents that are deeper than it reads.
+//! Functions for changing JSON documents: SQLite itself writes only 15 digits of a number, and can
+//! produce documents that are nested too deeply for it to read.
 
 use std::ffi::{CStr, c_int};
 
@@ -12,12 +12,12 @@ use crate::value::sqlite::{MAX_JSON_DEPTH, Stored};
 const FUNCTIONS: [(&CStr, c_int, Function); 2] =
     [(c"ferro_json_float", 1, json_float), (c"ferro_json_readable", 1, json_readable)];
 
-/// Adds them to a connection that is open and not used meanwhile.
+/// Adds the functions to a connection that is open and not in use.
 pub(super) fn install(raw: *mut ffi::sqlite3) -> Result<(), sqlx::Error> {
     call::create(raw, &FUNCTIONS)
 }
 
-/// The text of a number that is read as the same one; null for what JSON has no number for.
+/// The text of a number, which is read back as the same number; null for numbers that JSON lacks.
 unsafe extern "C" fn json_float(
     context: *mut ffi::sqlite3_context,
     count: c_int,
@@ -33,7 +33,7 @@ unsafe extern "C" fn json_float(
     call.give_text(text.as_bytes());
 }
 
-/// The document, which a text is that SQLite made, if it can read it again.
+/// Returns a document that SQLite made unchanged, or an error if SQLite could not read it again.
 unsafe extern "C" fn json_readable(
     context: *mut ffi::sqlite3_context,
     count: c_int,

@@ -1,7 +1,6 @@
-//! Functions of SQLite that hold each place of a text against all of another one. One call of them
-//! could take hours, and SQLite asks nobody meanwhile whether it may go on. These here take a time
-//! that grows with the lengths alone, and give the same answers wherever characters are whole. And
-//! `length`, which to SQLite's own ends at a NUL.
+//! Replacements for functions of SQLite that compare each position of a text with all of another
+//! one. One call of them could take hours, and cannot be interrupted. Ours take linear time, and
+//! give the same results for valid UTF-8. Also `length`, since SQLite's own stops at a NUL.
 
 use std::collections::HashSet;
 use std::ffi::{CStr, c_int};
@@ -13,13 +12,13 @@ use super::call::{self, Call, Function};
 use super::decimals;
 use crate::value::sqlite::Stored;
 
-/// What is left of them, besides calculations with decimals, whose number of digits is limited:
-/// patterns, whose length is.
+/// The functions that may still take long in one step, besides decimal arithmetic with its limit of
+/// digits: patterns, whose length is limited.
 const PATTERNS: [&str; 2] = ["glob", "like"];
-/// A longer statement may do much within a row.
+/// A longer statement may compute a lot within a row.
 const LONG: usize = 4 << 10;
 
-/// Whether a statement may spend long in one step.
+/// Whether a statement may take long in one step.
 pub(super) fn is_opaque(sql: &str) -> bool {
     sql.len() > LONG || {
         let sql = sql.to_ascii_lowercase();
@@ -38,14 +37,13 @@ const FUNCTIONS: [(&CStr, c_int, Function); 7] = [
     (c"unhex", 2, unhex),
 ];
 
-/// Puts these functions in place of SQLite's own, on a connection that is open and not used
-/// meanwhile.
+/// Replaces SQLite's functions with ours, on a connection that is open and not in use.
 pub(super) fn install(raw: *mut ffi::sqlite3) -> Result<(), sqlx::Error> {
     call::create(raw, &FUNCTIONS)
 }
 
-/// Where the second argument begins in the first, from 1 on; 0 if it does not. Characters are
-/// counted, and bytes where both are blobs.
+/// The position of the second argument in the first, from 1; 0 if it is not found. It is counted in
+/// characters, or in bytes if both are blobs.
 unsafe extern "C" fn instr(
     context: *mut ffi::sqlite3_context,
     count: c_int,
@@ -62,7 +60,7 @@ unsafe extern "C" fn instr(
     });
 }
 
-/// How many characters the argument has; bytes of a blob.
+/// The number of characters of the argument, or of bytes of a blob.
 unsafe extern "C" fn length(
     context: *mut ffi::sqlite3_context,
     count: c_int,
@@ -77,7 +75,7 @@ unsafe extern "C" fn length(
     });
 }
 
-/// The first argument with the third one wherever it has the second.
+/// Replaces each occurrence of the second argument in the first with the third.
 unsafe extern "C" fn replace(
     context: *mut ffi::sqlite3_context,
     count: c_int,
@@ -111,8 +109,8 @@ unsafe extern "C" fn replace(
     call.give_text(&replaced);
 }
 
-/// The bytes that the hexadecimal digits of the first argument stand for, between whose pairs there
-/// may be characters of the second one; null where there is anything else.
+/// Decodes the hexadecimal digits of the first argument, between whose pairs characters of the
+/// second may appear; null if there is anything else.
 unsafe extern "C" fn unhex(
     context: *mut ffi::sqlite3_context,
     count: c_int,
@@ -170,7 +168,7 @@ unsafe extern "C" fn trim_end(
     trim_ends(&unsafe { Call::new(context, count, values) }, false, true);
 }
 
-/// The first argument without the characters of the second one at its ends.
+/// Removes the characters of the second argument from the ends of the first.
 fn trim_ends(call: &Call<'_>, start: bool, end: bool) {
     let (Some(mut text), Some(unwanted)) = (call.bytes(0), call.bytes(1)) else { return };
     let characters = characters_of(unwanted);
@@ -191,7 +189,7 @@ fn trim_ends(call: &Call<'_>, start: bool, end: bool) {
     call.give_text(text);
 }
 
-/// The characters of a text, which to SQLite end at a NUL.
+/// The characters of a text up to its first NUL, as SQLite reads it.
 fn characters_of(text: &[u8]) -> HashSet<&[u8]> {
     let mut rest = until_nul(text);
     let mut found = HashSet::new();
@@ -208,23 +206,23 @@ pub(super) fn until_nul(text: &[u8]) -> &[u8] {
     &text[..memchr::memchr(0, text).unwrap_or(text.len())]
 }
 
-/// How many characters a text has.
+/// The number of characters of a text.
 fn characters(text: &[u8]) -> usize {
     text.iter().filter(|it| !continues(**it)).count()
 }
 
-/// How many bytes the first character of a text has, which is not empty.
+/// The length in bytes of the first character of a text, which must not be empty.
 pub(super) fn first_character(text: &[u8]) -> usize {
     1 + text[1..].iter().take_while(|it| continues(**it)).count()
 }
 
-/// How many bytes the last character of a text has, which is not empty.
+/// The length in bytes of the last character of a text, which must not be empty.
 fn last_character(text: &[u8]) -> usize {
     let before = text.iter().rev().take_while(|it| continues(**it)).count();
     (before + 1).min(text.len())
 }
 
-/// Whether a byte goes on with a character that others have begun.
+/// Whether a byte continues a character in UTF-8.
 fn continues(byte: u8) -> bool {
     byte & 0xc0 == 0x80
 }

@@ -1,4 +1,4 @@
-//! What SQL text of a stranger may touch, asked by SQLite itself while it prepares a statement.
+//! Restricts untrusted SQL text: SQLite asks for permission while it prepares a statement.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +14,7 @@ use crate::fence::Fence;
 pub(crate) enum Action<'a> {
     /// Read something.
     Select,
-    /// Read a column of a table; none of its columns where the name is empty.
+    /// Read a column of a table; with an empty name, the table without any of its columns.
     Read(&'a str, &'a str),
     Insert(&'a str),
     /// Set a column of a table.
@@ -25,22 +25,22 @@ pub(crate) enum Action<'a> {
     Other,
 }
 
-/// Holds a connection to a fence for as long as it is installed.
+/// Applies a fence to a connection as long as it is installed.
 pub(super) struct Guard {
     raw: NonNull<ffi::sqlite3>,
     fence: Arc<Fence>,
 }
 
 impl Guard {
-    /// Has a connection ask the fence whenever it prepares a statement, from now on.
+    /// Makes a connection ask the fence whenever it prepares a statement.
     ///
     /// # Safety
     ///
-    /// The connection must stay open, and be used by nobody else, for as long as the guard lives.
+    /// The connection must stay open, and be used by nobody else, as long as the guard lives.
     pub(super) unsafe fn install(raw: NonNull<ffi::sqlite3>, fence: Arc<Fence>) -> Self {
         let data = Arc::as_ptr(&fence).cast_mut().cast::<c_void>();
-        // SAFETY: the connection is open by the caller's promise. The fence stays where it is
-        // until `drop` has taken the callback away.
+        // SAFETY: the connection is open, as the caller promises. The fence does not move until
+        // `drop` has removed the callback.
         unsafe { ffi::sqlite3_set_authorizer(raw.as_ptr(), Some(authorize), data) };
         Self { raw, fence }
     }
@@ -52,13 +52,13 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // SAFETY: the connection is still open, by the promise given to `install`.
+        // SAFETY: the connection is still open, as promised to `install`.
         unsafe { ffi::sqlite3_set_authorizer(self.raw.as_ptr(), None, ptr::null_mut()) };
     }
 }
 
-/// SQLite's question. Its fourth text names the view, the trigger or the subquery that a column is
-/// read for; a statement gives subqueries any name it likes, so that says nothing.
+/// The authorizer callback of SQLite. Its fourth text names the view, trigger or subquery that
+/// reads a column; it is ignored, since a statement can give subqueries any name.
 unsafe extern "C" fn authorize(
     data: *mut c_void,
     action: c_int,
@@ -68,8 +68,8 @@ unsafe extern "C" fn authorize(
     _inside: *const c_char,
 ) -> c_int {
     let allowed = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: `data` is the fence that `install` has registered, which lives until the callback
-        // is taken away. Texts are null or end in a NUL, and stay until this returns.
+        // SAFETY: `data` is the fence that `install` registered, which lives until the callback is
+        // removed. Texts are null or end in a NUL, and live until this returns.
         let (fence, first, second) = unsafe { (&*data.cast::<Fence>(), text(first), text(second)) };
         let (Some(first), Some(second)) = (first, second) else { return false };
         fence.allows(match action {
@@ -88,11 +88,11 @@ unsafe extern "C" fn authorize(
     }
 }
 
-/// A text of SQLite, empty where there is none; none where it is not UTF-8.
+/// A text of SQLite; empty if it is null, `None` if it is not UTF-8.
 ///
 /// # Safety
 ///
-/// It is null, or ends in a NUL and stays for as long as the result lives.
+/// It must be null, or end in a NUL and live as long as the result.
 unsafe fn text<'a>(text: *const c_char) -> Option<&'a str> {
     if text.is_null() {
         return Some("");

@@ -1,4 +1,4 @@
-//! What no statement on a connection can lift.
+//! Settings of a connection that no statement can undo.
 
 use std::ffi::c_int;
 use std::ptr;
@@ -9,24 +9,24 @@ use sqlx::sqlite::LockedSqliteHandle;
 use super::{conversions, decimals, documents, functions, lists, moments};
 use crate::sqlite::failure::Failure;
 
-/// Sets on a new connection what no statement can lift.
+/// Applies settings to a new connection that no statement can undo.
 pub(in crate::sqlite) fn harden(handle: &mut LockedSqliteHandle<'_>) -> Result<(), sqlx::Error> {
     let raw = handle.as_raw_handle().as_ptr();
     let switches = [
-        // Neither the schema's own text nor the pages of the file can be written.
+        // Neither the text of the schema nor the pages of the file can be written directly.
         (ffi::SQLITE_DBCONFIG_DEFENSIVE, 1),
         (ffi::SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0),
         (ffi::SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0),
-        // A misspelt name is an error, not a text.
+        // A misspelled identifier in double quotes is an error, not a string.
         (ffi::SQLITE_DBCONFIG_DQS_DML, 0),
         (ffi::SQLITE_DBCONFIG_DQS_DDL, 0),
-        // One plan for all values. Else SQLite looks at a bound limit, and prepares the statement
-        // again whenever another is bound.
+        // One plan for all values. Otherwise SQLite looks at the value bound to a limit, and
+        // prepares the statement again whenever it changes.
         (ffi::SQLITE_DBCONFIG_ENABLE_QPSG, 1),
     ];
     for (option, value) in switches {
-        // SAFETY: the lock is held; each of these options takes a number and where to put the
-        // former one, which may be null.
+        // SAFETY: the lock is held; each of these options takes a number, and a pointer for the
+        // former value, which may be null.
         let code = unsafe {
             ffi::sqlite3_db_config(raw, option, value as c_int, ptr::null_mut::<c_int>())
         };
@@ -34,10 +34,11 @@ pub(in crate::sqlite) fn harden(handle: &mut LockedSqliteHandle<'_>) -> Result<(
             return Err(Failure::new(code, "SQLite rejected a setting").into());
         }
     }
-    // Else SQLite puts the value of a column that is compared with a constant into all other conditions
-    // on it, those included that keep what can fail from rows outside of the scope. No setting does
-    // this: what the control is for is the tests of SQLite.
-    // SAFETY: the lock is held; this control takes a connection, and a number of 32 bits.
+    // Disables constant propagation. If a column is compared with a constant, SQLite would
+    // substitute the constant in all other conditions on the column, even in those that keep
+    // expressions that may fail away from rows outside the scope. There is no setting for this,
+    // only a control meant for SQLite's own tests. SAFETY: the lock is held; this control takes a
+    // connection and a 32-bit number.
     let code = unsafe {
         ffi::sqlite3_test_control(ffi::SQLITE_TESTCTRL_OPTIMIZATIONS, raw, WITHOUT_PROPAGATION)
     };
@@ -57,9 +58,9 @@ pub(in crate::sqlite) fn harden(handle: &mut LockedSqliteHandle<'_>) -> Result<(
     Ok(())
 }
 
-/// `SQLITE_PropagateConst` of SQLite's source: optimizations are turned off by their bits.
+/// `SQLITE_PropagateConst` in SQLite's source: a set bit disables the optimization.
 const WITHOUT_PROPAGATION: u32 = 0x8000;
 
-/// What a statement may take: far more than the core ever writes, and far less than SQLite allows.
+/// Limits of a statement: far above what the core ever writes, and far below what SQLite allows.
 const LIMITS: [(c_int, c_int); 2] =
     [(ffi::SQLITE_LIMIT_SQL_LENGTH, 16 << 20), (ffi::SQLITE_LIMIT_WORKER_THREADS, 0)];

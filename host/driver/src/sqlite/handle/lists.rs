@@ -1,5 +1,6 @@
-//! Aggregates that put values into a list, in the form in which lists are stored. SQLite's own
-//! `json_group_array` keeps 15 digits of a float, takes no bytes, and a blob for JSON of its own.
+//! Aggregates that collect values in a list, in the form in which lists are stored. SQLite's own
+//! `json_group_array` keeps only 15 digits of a float, and either rejects a blob or reads it as its
+//! internal form of JSON.
 
 use std::ffi::{CStr, c_int};
 use std::ptr;
@@ -11,14 +12,14 @@ use super::call::{self, Call, FLAGS, Function};
 use crate::value::array;
 use crate::value::sqlite::Stored;
 
-/// Of one argument each, so that they can be of distinct values: hence two of them.
+/// Each takes one argument, so that it can be `DISTINCT`; therefore there are two of them.
 const AGGREGATES: [(&CStr, Function); 2] = [(c"ferro_blobs", blobs), (c"ferro_list", list)];
 
-/// Adds them to a connection that is open and not used meanwhile.
+/// Adds the functions to a connection that is open and not in use.
 pub(super) fn install(raw: *mut ffi::sqlite3) -> Result<(), sqlx::Error> {
     for (name, step) in AGGREGATES {
-        // SAFETY: the connection is open; the functions take what SQLite gives them, keep to the
-        // data of their own aggregate, and live as long as the program.
+        // SAFETY: the connection is open; the functions take what SQLite passes to them, access
+        // only the data of their own aggregate, and live as long as the program.
         call::taken(unsafe {
             ffi::sqlite3_create_function_v2(
                 raw,
@@ -36,7 +37,7 @@ pub(super) fn install(raw: *mut ffi::sqlite3) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Adds a value that is no blob, unless it is null.
+/// Adds a value other than a blob, unless it is null.
 unsafe extern "C" fn list(
     context: *mut ffi::sqlite3_context,
     count: c_int,
@@ -58,20 +59,20 @@ unsafe extern "C" fn blobs(
 
 /// # Safety
 ///
-/// In the step of an aggregate, with its context.
+/// Must be called in the step of an aggregate, with its context.
 unsafe fn step(call: &Call<'_>, context: *mut ffi::sqlite3_context, blobs: bool) {
     let stored = match call.stored(0) {
         Some(Stored::Null) => return,
         Some(stored) if matches!(stored, Stored::Blob(_)) == blobs => stored,
-        // Another model may have put it into the column.
+        // Another model may have stored it in the column.
         _ => return call.give_error(c"a stored value is not in its list"),
     };
     let mut element = String::new();
     array::write_stored(stored, &mut element);
     // SAFETY: as the caller promises.
     let Some(text) = (unsafe { text(context, true) }) else { return call.give_no_memory() };
-    // SAFETY: the text is that of this aggregate, and takes as many bytes as it is told; SQLite
-    // keeps the error of one that cannot grow.
+    // SAFETY: the text belongs to this aggregate, and the length passed is that of the element; if
+    // the text cannot grow, SQLite remembers the error in it.
     unsafe {
         let before = if ffi::sqlite3_str_length(text) == 0 { c"[" } else { c"," };
         ffi::sqlite3_str_appendall(text, before.as_ptr());
@@ -87,10 +88,10 @@ unsafe fn step(call: &Call<'_>, context: *mut ffi::sqlite3_context, blobs: bool)
     }
 }
 
-/// Gives the list; null if there is no value in it.
+/// Returns the list; null if it has no values.
 unsafe extern "C" fn end(context: *mut ffi::sqlite3_context) {
-    // SAFETY: SQLite calls this once, at the end of each aggregate that has begun, those of
-    // statements that are stopped included. The text becomes SQLite's own, which frees it.
+    // SAFETY: SQLite calls this once, at the end of each aggregate that has begun, even if its
+    // statement was interrupted. The text then belongs to SQLite, which frees it.
     unsafe {
         let Some(list) = text(context, false) else { return };
         ffi::sqlite3_str_appendall(list, c"]".as_ptr());
@@ -108,16 +109,16 @@ unsafe extern "C" fn end(context: *mut ffi::sqlite3_context) {
     }
 }
 
-/// The text of an aggregate that is on its way, in memory of SQLite's, which it limits; with
-/// `make`, a new one if there is none.
+/// The text of a running aggregate, in SQLite's memory, which is limited; with `make`, a new one if
+/// there is none.
 ///
 /// # Safety
 ///
-/// In a function of an aggregate, with its context.
+/// Must be called in a function of an aggregate, with its context.
 unsafe fn text(context: *mut ffi::sqlite3_context, make: bool) -> Option<*mut ffi::sqlite3_str> {
     let size = if make { size_of::<*mut ffi::sqlite3_str>() } else { 0 };
-    // SAFETY: as the caller promises. What SQLite gives is zeroed, aligned for a pointer, and this
-    // aggregate's alone; only this module writes to it.
+    // SAFETY: as the caller promises. SQLite's memory is zeroed, aligned for a pointer, and used by
+    // this aggregate only; only this module writes to it.
     unsafe {
         let place = ffi::sqlite3_aggregate_context(context, c_int::try_from(size).unwrap_or(0));
         let place = place.cast::<*mut ffi::sqlite3_str>();

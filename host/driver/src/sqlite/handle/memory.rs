@@ -1,8 +1,8 @@
-//! What a stranger's statement may take of the memory of the process.
+//! Limits the memory of untrusted statements.
 //!
-//! The limits of SQLite are for one value. A row has up to 2,000 of them, and each aggregate and each
-//! argument keeps its own. So SQLite is told that there is no more memory once a statement has taken
-//! its part. It is told so, too, where a statement is to end: within a row it asks nobody else.
+//! SQLite's limits apply to one value. A row has up to 2,000 of them, and each aggregate and each
+//! argument keeps its own. So once a statement has used its share, its allocations fail. They also
+//! fail if a statement has to end, since within a row SQLite checks nothing else.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -14,21 +14,21 @@ use libsqlite3_sys as ffi;
 
 use crate::sqlite::interrupter::Interrupter;
 
-/// How many bytes a statement may take.
+/// How many bytes a statement may allocate.
 const MOST: i64 = 128 << 20;
 
 thread_local! {
-    /// Of the statement that the thread is at; null: it may take what there is.
+    /// The budget of the statement that the thread runs; null if there is no limit.
     static PRESENT: Cell<*const Budget> = const { Cell::new(ptr::null()) };
 }
 
-/// What is left for a statement.
+/// The remaining memory of a statement.
 pub(super) struct Budget {
     left: Cell<i64>,
     interrupter: Interrupter,
 }
 
-/// What its thread takes is of a budget, for as long as this lives.
+/// While this lives, allocations of its thread count against a budget.
 pub(super) struct Spending<'a>(PhantomData<&'a Budget>);
 
 impl Budget {
@@ -36,7 +36,7 @@ impl Budget {
         Self { left: Cell::new(MOST), interrupter }
     }
 
-    /// Another statement begins.
+    /// Begins another statement.
     pub(super) fn renew(&self) {
         self.left.set(MOST);
     }
@@ -46,14 +46,14 @@ impl Budget {
         Spending(PhantomData)
     }
 
-    /// Whether it refuses everything, for the statement to end.
+    /// Whether all allocations fail, so that the statement ends.
     pub(super) fn is_stopped(&self) -> bool {
         self.interrupter.is_stopped()
     }
 
-    /// Takes some bytes, or gives back as many below 0, if there are enough.
+    /// Allocates bytes if enough are left; negative numbers free them.
     fn take(&self, bytes: i64) -> bool {
-        // What others took before may be given back, and is no credit.
+        // Freeing what was allocated before the statement must not raise the limit.
         let left = (self.left.get() - bytes).min(MOST);
         let may = bytes <= 0 || (left >= 0 && !self.is_stopped());
         if may {
@@ -69,7 +69,7 @@ impl Drop for Spending<'_> {
     }
 }
 
-/// How SQLite gets its memory where nobody counts.
+/// SQLite's own allocator.
 struct Methods {
     allocate: unsafe extern "C" fn(c_int) -> *mut c_void,
     free: unsafe extern "C" fn(*mut c_void),
@@ -79,8 +79,8 @@ struct Methods {
 
 static METHODS: OnceLock<Methods> = OnceLock::new();
 
-/// Has SQLite ask here for memory. Only before its first use in the process it lets itself be told,
-/// so whoever comes at once waits here.
+/// Makes SQLite allocate memory here. It accepts an allocator only before its first use in the
+/// process, so concurrent callers wait here.
 pub(crate) fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -94,7 +94,7 @@ pub(crate) fn install() {
             xShutdown: None,
             pAppData: ptr::null_mut(),
         };
-        // SAFETY: the option takes a place for the methods.
+        // SAFETY: the option takes a pointer to methods, which SQLite fills in.
         unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_GETMALLOC, &raw mut methods) };
         let ours = ffi::sqlite3_mem_methods {
             xMalloc: Some(allocate),
@@ -107,9 +107,10 @@ pub(crate) fn install() {
         else {
             return warn();
         };
-        // Known before anybody can be asked.
+        // Set before ours can be called.
         METHODS.get_or_init(|| Methods { allocate, free, resize, size });
-        // SAFETY: the option takes methods, which SQLite copies, and which live as long as the program.
+        // SAFETY: the option takes methods, which SQLite copies, and which live as long as the
+        // program.
         let code = unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_MALLOC, &raw const ours) };
         if code != ffi::SQLITE_OK {
             warn();
@@ -123,15 +124,15 @@ fn warn() {
     );
 }
 
-/// Whether the statement that this thread is at is to end.
+/// Whether the statement that this thread runs has to end.
 pub(super) fn is_stopped() -> bool {
     present().is_some_and(Budget::is_stopped)
 }
 
-/// The budget of the statement that this thread is at.
+/// The budget of the statement that this thread runs.
 fn present() -> Option<&'static Budget> {
-    // SAFETY: whoever spends borrows the budget until it is no longer here. The reference goes no
-    // further than the calls of one method below.
+    // SAFETY: `Spending` borrows the budget until the pointer is removed. The reference is only
+    // used in the calls of one method below.
     unsafe { PRESENT.get().as_ref() }
 }
 
@@ -146,7 +147,7 @@ unsafe extern "C" fn allocate(size: c_int) -> *mut c_void {
 
 unsafe extern "C" fn free(block: *mut c_void) {
     let Some(methods) = METHODS.get() else { return };
-    // SAFETY: SQLite's own methods, and a block that is one of theirs.
+    // SAFETY: SQLite's own methods, and a block that they allocated.
     unsafe {
         if let Some(budget) = present() {
             budget.take(-i64::from((methods.size)(block)));
@@ -157,7 +158,7 @@ unsafe extern "C" fn free(block: *mut c_void) {
 
 unsafe extern "C" fn resize(block: *mut c_void, size: c_int) -> *mut c_void {
     let Some(methods) = METHODS.get() else { return ptr::null_mut() };
-    // SAFETY: SQLite's own methods, and a block that is one of theirs.
+    // SAFETY: SQLite's own methods, and a block that they allocated.
     unsafe {
         if let Some(budget) = present() {
             let before = (methods.size)(block);

@@ -1,20 +1,20 @@
-//! SQLite's C interface behind a safe face: all unsafe code of the driver.
+//! A safe interface to SQLite's C API: all unsafe code of the driver.
 //!
-//! SQLx opens a connection, ages it and closes it; [`Handle`] owns what SQLx lent and calls SQLite
-//! on the connection's own handle meanwhile. What makes that sound:
+//! SQLx opens connections, limits their age and closes them. A [`Handle`] owns a connection
+//! acquired from SQLx, and calls SQLite on its raw handle. This is sound for these reasons:
 //!
-//! - SQLx calls SQLite from a thread of its own, and only when it is told to through its connection.
-//!   A [`Handle`] owns that connection and tells it nothing but to close, after its own statements
-//!   are finalized.
-//! - A connection of SQLx is opened for many threads, one at a time (`SQLITE_OPEN_NOMUTEX` of a
-//!   library built with `SQLITE_THREADSAFE=1`, or it is not opened at all). A [`Handle`] may go from
-//!   thread to thread, and every call takes it by reference: it is not `Sync`.
-//! - What SQLite lends of a row is borrowed from the [`Handle`], and whatever could take it away
-//!   needs the [`Handle`] for itself.
+//! - SQLx calls SQLite from its own thread, and only when told to through its connection. A
+//!   [`Handle`] owns that connection, and only tells it to close, after its own statements are
+//!   finalized.
+//! - SQLx opens a connection for use by several threads, one at a time (`SQLITE_OPEN_NOMUTEX`, with
+//!   a library built with `SQLITE_THREADSAFE=1`; otherwise it does not open). A [`Handle`] may move
+//!   between threads, and every call takes it by reference: it is not `Sync`.
+//! - What SQLite returns for a row is borrowed from the [`Handle`], and every call that could
+//!   invalidate it takes the [`Handle`] mutably.
 //!
-//! The lock that comes with the handle is held no longer than it takes to read the pointer. It could
-//! not be taken for each statement: SQLx queues a request for each lock while it may have the lock
-//! already, and waits for ever once its thread, which waits for the lock, lets 50 of them pile up.
+//! SQLx's lock of the handle is held only while the pointer is read. It could not be taken for each
+//! statement: SQLx queues a request for each lock even if it could grant it at once, and deadlocks
+//! when 50 of them are queued while its thread waits for the lock.
 
 #![expect(unsafe_code, reason = "SQLite is a library in C")]
 
@@ -56,24 +56,24 @@ pub(crate) use memory::install as bound_memory;
 pub(crate) use statement::Lifetime;
 pub(super) use statement::is_lasting;
 
-/// A connection that SQLx lent, and its prepared statements, of which one at a time is open.
+/// A connection acquired from SQLx, and its prepared statements, of which one at a time is open.
 ///
 /// Dropping it closes the connection.
 pub(crate) struct Handle {
-    // Before the owner, which closes the connection: all statements have to be finalized by then.
+    // Declared before the owner, which closes the connection: statements must be finalized first.
     guard: Option<Guard>,
     statements: LruCache<Box<str>, CachedStatement>,
     open: Option<Open>,
     raw: NonNull<ffi::sqlite3>,
-    /// None only while it is dropped or given back.
+    /// `None` only while it is dropped or given back.
     owner: Option<PoolConnection<Sqlite>>,
     read_only: bool,
     interrupter: Interrupter,
-    /// What the memory of a stranger's statement is of.
+    /// Limits the memory of an untrusted statement.
     budget: Option<Budget>,
 }
 
-// SAFETY: the connection is opened for use by many threads, one at a time, as the module says.
+// SAFETY: the connection is opened for use by several threads, one at a time; see the module.
 unsafe impl Send for Handle {}
 
 /// `SQLITE_UTF8`, as the byte that binding takes.
@@ -83,7 +83,7 @@ const UTF8: u8 = {
 };
 
 impl Handle {
-    /// Takes over a connection, with room for some prepared statements.
+    /// Takes over a connection, with a cache for this many prepared statements.
     pub(crate) async fn lend(
         mut owner: PoolConnection<Sqlite>,
         interrupter: Interrupter,
@@ -95,7 +95,7 @@ impl Handle {
         Ok(Self { guard: None, statements, open: None, raw, owner, read_only, interrupter, budget })
     }
 
-    /// The connection as it was, without what was prepared on it.
+    /// Gives back the connection without its prepared statements.
     pub(crate) fn give_back(mut self) -> Option<PoolConnection<Sqlite>> {
         self.clear();
         self.owner.take()
@@ -105,38 +105,41 @@ impl Handle {
         self.guard = None;
         self.open = None;
         self.statements.clear();
-        // SAFETY: the connection is open. Its handler goes before the interrupter that it asks.
+        // SAFETY: the connection is open. Its busy handler is removed before the interrupter that
+        // it uses.
         unsafe { ffi::sqlite3_busy_handler(self.raw.as_ptr(), None, ptr::null_mut()) };
     }
 
-    /// Holds whatever is opened from now on to what a stranger's text may do, or to nothing.
+    /// Applies a fence to everything that is opened from now on, or none.
     pub(crate) fn hold_to(&mut self, fence: Option<&Arc<Fence>>) -> Result<(), sqlx::Error> {
         if self.fence().map(Arc::as_ptr) == fence.map(Arc::as_ptr) {
             return Ok(());
         }
-        // The old one goes first. SQLite prepares anew what was prepared under another.
+        // The old guard is dropped first. SQLite prepares statements again when the authorizer
+        // changes.
         self.guard = None;
         if fence.is_some() {
             self.close();
             patterns::install(self.raw)?;
         }
-        // SAFETY: the connection is open for as long as this owns it, and the guard goes before.
+        // SAFETY: the connection is open as long as `self` owns it, and the guard is dropped before
+        // it.
         self.guard = fence.map(|it| unsafe { Guard::install(self.raw, Arc::clone(it)) });
         Ok(())
     }
 
-    /// What it is held to.
+    /// The current fence.
     pub(crate) fn fence(&self) -> Option<&Arc<Fence>> {
         self.guard.as_ref().map(Guard::fence)
     }
 
-    /// Bounds the memory of what is opened from now on, until it is interrupted, or no longer.
+    /// Sets whether the memory of statements that are opened from now on is limited.
     pub(crate) fn hold_to_budget(&mut self, stranger: bool) {
         self.budget = stranger.then(|| Budget::new(self.interrupter.clone()));
     }
 
-    /// What SQLite takes now is of the budget, unless it is at the end of a transaction, which has no
-    /// columns and changes nothing itself.
+    /// Counts SQLite's allocations against the budget. The end of a transaction, which has no
+    /// columns and changes nothing itself, is exempt.
     fn spend(&self) -> Option<Spending<'_>> {
         let budget = self.budget.as_ref()?;
         (self.open.is_none() || self.columns() > 0 || self.writes()).then(|| budget.spend())
@@ -148,7 +151,7 @@ impl Handle {
         }
     }
 
-    /// No text or blob may be longer than so many bytes, and no pattern than so many.
+    /// Sets the maximum size in bytes of a text or blob, and of a pattern.
     pub(crate) fn set_longest(&mut self, text: u32, pattern: u32) {
         for (limit, bytes) in
             [(ffi::SQLITE_LIMIT_LENGTH, text), (ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, pattern)]
@@ -159,12 +162,12 @@ impl Handle {
         }
     }
 
-    /// From here on, or no longer, only statements that read are opened.
+    /// Sets whether only statements that read may be opened.
     pub(crate) fn set_read_only(&mut self, read_only: bool) {
         self.read_only = read_only;
     }
 
-    /// How many rows were changed since the connection was opened.
+    /// The number of rows changed since the connection was opened.
     pub(crate) fn all_changes(&self) -> u64 {
         // SAFETY: the connection is open.
         u64::try_from(unsafe { ffi::sqlite3_total_changes64(self.raw.as_ptr()) }).unwrap_or(0)
@@ -176,39 +179,39 @@ impl Handle {
         unsafe { ffi::sqlite3_get_autocommit(self.raw.as_ptr()) != 0 }
     }
 
-    /// Whether a transaction has read, so that it has seen the database as it was then.
+    /// Whether a transaction has read, and so has a snapshot of the database.
     pub(crate) fn has_snapshot(&self) -> bool {
         self.state() == ffi::SQLITE_TXN_READ
     }
 
-    /// Whether a transaction has written, that of a statement which is open included.
+    /// Whether a transaction has written, including that of the open statement.
     pub(crate) fn is_writing(&self) -> bool {
         self.state() == ffi::SQLITE_TXN_WRITE
     }
 
     fn state(&self) -> c_int {
-        // SAFETY: the connection is open, and no name means all of its databases.
+        // SAFETY: the connection is open, and a null name means all of its databases.
         unsafe { ffi::sqlite3_txn_state(self.raw.as_ptr(), ptr::null()) }
     }
 
-    /// How long a statement waits for the lock of another connection. SQLite's own way to wait asks
-    /// nobody: what was given up would still get its lock, and write.
+    /// Sets how long a statement waits for the lock of another connection. SQLite's own wait cannot
+    /// be interrupted: a statement that was abandoned would still get its lock, and write.
     pub(crate) fn set_busy_timeout(&mut self, timeout: Duration) {
         self.interrupter.set_patience(timeout);
         let state = self.interrupter.state().cast_mut().cast::<c_void>();
-        // SAFETY: the connection is open; the state is there for as long as the interrupter, before
-        // which the handler is taken away.
+        // SAFETY: the connection is open; the state lives as long as the interrupter, and the
+        // handler is removed before that.
         unsafe { ffi::sqlite3_busy_handler(self.raw.as_ptr(), Some(wait), state) };
     }
 
-    /// What went wrong at the call before.
+    /// The error of the last call.
     fn failure(&self, code: c_int) -> Failure {
-        // SAFETY: the connection is open, and nobody else uses it; SQLite's message is a text that
-        // ends in a NUL, and is copied here.
+        // SAFETY: the connection is open, and nobody else uses it; SQLite's message ends in a NUL,
+        // and is copied here.
         unsafe {
             let raw = self.raw.as_ptr();
             let extended = ffi::sqlite3_extended_errcode(raw);
-            // Misuse is not noted on the connection.
+            // Misuse is not recorded on the connection.
             let code = if extended & 0xff == code & 0xff { extended } else { code };
             if code == ffi::SQLITE_NOMEM && self.budget.as_ref().is_some_and(Budget::is_stopped) {
                 return Failure::new(ffi::SQLITE_INTERRUPT, "interrupted");
@@ -223,9 +226,9 @@ impl Handle {
     }
 }
 
-/// Whether SQLite is to try again to get a lock.
+/// The busy handler: whether SQLite should try again to get a lock.
 unsafe extern "C" fn wait(state: *mut c_void, before: c_int) -> c_int {
-    // SAFETY: SQLite calls this with what it was given, a state that nobody changes but by atomics.
+    // SAFETY: SQLite passes what it was given, a state that is changed only through atomics.
     let state = unsafe { &*state.cast_const().cast::<State>() };
     c_int::from(state.wait(usize::try_from(before).unwrap_or_default()))
 }

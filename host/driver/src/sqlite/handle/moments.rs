@@ -1,5 +1,5 @@
-//! Calculations with dates and times, which SQLite keeps as texts: functions of its connections that
-//! do what PostgreSQL does, within the years 1 to 9999.
+//! Arithmetic with dates and times, which SQLite stores as texts, as functions of its connections.
+//! They behave like PostgreSQL, within the years 1 to 9999.
 
 use std::ffi::{CStr, c_int};
 
@@ -21,12 +21,12 @@ const FUNCTIONS: [(&CStr, c_int, Function); 4] = [
 const OVERFLOW: &CStr = c"datetime field overflow: a date outside the years 1 to 9999";
 const NONE: &CStr = c"a stored date, time or interval is invalid";
 
-/// Adds them to a connection that is open and not used meanwhile.
+/// Adds the functions to a connection that is open and not in use.
 pub(super) fn install(raw: *mut ffi::sqlite3) -> Result<(), sqlx::Error> {
     call::create(raw, &FUNCTIONS)
 }
 
-/// A text of the result, or an error.
+/// The text of the result, or an error.
 type Given = Result<String, &'static CStr>;
 
 macro_rules! calculation {
@@ -52,7 +52,7 @@ macro_rules! calculation {
 
 calculation!(add_days, |call: &Call<'_>| {
     let days = temporal::parse_date(text(call, 0)?).map_err(|_| NONE)?;
-    // An integer that has become a float left its own range.
+    // If an integer has become a float, it is out of range.
     let added = Some(call.integer(1)).filter(|_| call.kind(1) == ffi::SQLITE_INTEGER);
     let sum = added.and_then(|it| i64::from(days).checked_add(it)?.try_into().ok());
     written(sum, temporal::write_date)
@@ -94,7 +94,7 @@ fn written<T>(value: Option<T>, write: impl FnOnce(T, &mut String) -> Result<(),
     Ok(text)
 }
 
-/// A timestamp, in a time zone or in none.
+/// A timestamp, with or without a time zone.
 struct Moment {
     microseconds: i64,
     zoned: bool,
@@ -115,14 +115,14 @@ impl Moment {
     }
 }
 
-/// First the months, then the days, then the rest.
+/// Adds the months first, then the days, then the rest.
 fn plus(moment: i64, interval: Interval) -> Option<i64> {
     let day = plus_months(moment.div_euclid(DAY), interval.months)?;
     let days = (day + i64::from(interval.days)).checked_mul(DAY)?;
     days.checked_add(moment.rem_euclid(DAY))?.checked_add(interval.microseconds)
 }
 
-/// The same day of another month, or the last one that it has.
+/// The same day of another month, or its last day if the month is shorter.
 fn plus_months(day: i64, months: i32) -> Option<i64> {
     let (year, month, of_month) = calendar::date(day);
     let months = year * 12 + i64::from(month) - 1 + i64::from(months);
@@ -152,7 +152,7 @@ mod tests {
         for (before, months, after) in cases {
             assert_eq!(plus_months(before, months), Some(after), "{before} {months}");
         }
-        // Years that no text has room for are found out when it is written.
+        // Years that do not fit the text form are only found when it is written.
         assert_eq!(plus_months(day(9999, 12, 1), 1), Some(day(9999, 12, 1) + 31));
         assert_eq!(plus_months(day(1, 1, 1), -1), Some(day(1, 1, 1) - 31));
     }

@@ -1,7 +1,7 @@
-//! `LIKE` and `GLOB` for texts of strangers. SQLite's own hold a pattern against each place of a text,
-//! and ask nobody meanwhile whether they may go on; in a row, calls with constants do not even ask for
-//! memory. These here look for it, and give the same answers. They take no part in SQLite's use of
-//! indexes for prefixes, so that no other connection has them.
+//! `LIKE` and `GLOB` for untrusted SQL text. SQLite's own compare a pattern with each position of a
+//! text, and cannot be interrupted; calls with constants do not even allocate memory. Ours check
+//! for an interruption, and give the same results. They disable SQLite's use of indexes for
+//! prefixes, so only connections with a fence have them.
 
 use std::ffi::{CStr, c_int};
 use std::ptr::NonNull;
@@ -15,10 +15,10 @@ use super::memory;
 const FUNCTIONS: [(&CStr, c_int, Function); 3] =
     [(c"glob", 2, glob), (c"like", 2, like), (c"like", 3, like)];
 
-/// Steps between two looks at whether to go on.
+/// Steps between two checks for an interruption.
 const STEPS: u32 = 1 << 12;
 
-/// Puts them in place of SQLite's own, on a connection that is open and runs nothing.
+/// Replaces SQLite's functions, on a connection that is open and runs nothing.
 pub(super) fn install(raw: NonNull<ffi::sqlite3>) -> Result<(), sqlx::Error> {
     call::create(raw.as_ptr(), &FUNCTIONS)
 }
@@ -50,7 +50,7 @@ unsafe extern "C" fn glob(
     answer(&unsafe { Call::new(context, count, values) }, steps_of_glob);
 }
 
-/// Whether the second argument matches the pattern that is the first.
+/// Whether the second argument matches the pattern in the first.
 fn answer<'a>(call: &'a Call<'_>, steps: impl FnOnce(&'a [u8]) -> Option<Vec<Step<'a>>>) {
     let (Some(pattern), Some(text)) = (call.bytes(0), call.bytes(1)) else { return };
     if !call.takes_pattern(pattern.len()) {
@@ -62,7 +62,7 @@ fn answer<'a>(call: &'a Call<'_>, steps: impl FnOnce(&'a [u8]) -> Option<Vec<Ste
     }
 }
 
-/// What a pattern asks of a text, one after the other.
+/// The parts of a pattern, in order.
 enum Step<'a> {
     /// Any characters, or none.
     Many,
@@ -88,7 +88,7 @@ impl Step<'_> {
     }
 }
 
-/// None if nothing matches: the pattern ends in its escape.
+/// `None` if nothing can match, since the pattern ends in its escape character.
 fn steps_of_like<'a>(mut pattern: &'a [u8], escape: Option<&[u8]>) -> Option<Vec<Step<'a>>> {
     let mut steps = Vec::new();
     while !pattern.is_empty() {
@@ -111,7 +111,7 @@ fn steps_of_like<'a>(mut pattern: &'a [u8], escape: Option<&[u8]>) -> Option<Vec
     Some(steps)
 }
 
-/// None if nothing matches: a set is not closed.
+/// `None` if nothing can match, since a set is not closed.
 fn steps_of_glob(mut pattern: &[u8]) -> Option<Vec<Step<'_>>> {
     let mut steps = Vec::new();
     while !pattern.is_empty() {
@@ -132,7 +132,7 @@ fn steps_of_glob(mut pattern: &[u8]) -> Option<Vec<Step<'_>>> {
     Some(steps)
 }
 
-/// What stands in brackets, from behind the first, and the pattern behind the other.
+/// Reads a set from after its opening bracket; returns it and the pattern after its closing one.
 fn set_of(mut pattern: &[u8]) -> Option<(Step<'_>, &[u8])> {
     let inverted = pattern.first() == Some(&b'^');
     pattern = &pattern[usize::from(inverted)..];
@@ -141,7 +141,7 @@ fn set_of(mut pattern: &[u8]) -> Option<(Step<'_>, &[u8])> {
         ranges.push((']', ']'));
         pattern = &pattern[1..];
     }
-    // What a hyphen goes on from.
+    // The start of a range, if a hyphen follows.
     let mut prior = None;
     loop {
         if pattern.is_empty() {
@@ -165,8 +165,8 @@ fn set_of(mut pattern: &[u8]) -> Option<(Step<'_>, &[u8])> {
     }
 }
 
-/// Whether a text is as the steps say; none if that is to be given up. Where it is not, only what
-/// the last [`Step::Many`] stands for grows: what came before it is found as early as can be.
+/// Whether a text matches the steps; `None` if it was interrupted. After a mismatch, only the last
+/// [`Step::Many`] is extended: everything before it was matched as early as possible.
 fn matches(steps: &[Step<'_>], text: &[u8]) -> Option<bool> {
     let (mut left, mut at) = (text, 0);
     let mut many: Option<(&[u8], usize)> = None;
@@ -206,7 +206,7 @@ fn matches(steps: &[Step<'_>], text: &[u8]) -> Option<bool> {
     }
 }
 
-/// The first character of a text that is not empty, and the rest.
+/// The first character of a text, which must not be empty, and the rest.
 fn next(text: &[u8]) -> (&[u8], &[u8]) {
     text.split_at(functions::first_character(text))
 }

@@ -1,4 +1,4 @@
-//! The present row of a statement, and what its columns are.
+//! The current row of a statement, and its columns.
 
 use std::ffi::{CStr, c_char, c_int};
 
@@ -17,17 +17,17 @@ pub(crate) struct Origin {
 }
 
 impl Handle {
-    /// A value of the present row; null where there is none.
+    /// A value of the current row; null if there is no row.
     pub(crate) fn value(&self, column: usize) -> Result<Stored<'_>, Fault> {
         let (Some(statement), Ok(column)) = (self.statement(), c_int::try_from(column)) else {
             return Ok(Stored::Null);
         };
         let statement = statement.as_ptr();
         let _spending = self.spend();
-        // SAFETY: the statement is not finalized. SQLite answers for a column or a row that does
-        // not exist as for a null. What it points to stays until the statement is stepped, reset or
-        // finalized, each of which takes `self` for itself; texts are in UTF-8, or become so at the
-        // call before their length is asked for.
+        // SAFETY: the statement is not finalized. For a column or row that does not exist, SQLite
+        // returns null. Its pointers are valid until the statement is stepped, reset or finalized,
+        // each of which takes `self` mutably; texts are in UTF-8, or are converted by the call
+        // before the one for their length.
         unsafe {
             Ok(match ffi::sqlite3_column_type(statement, column) {
                 ffi::SQLITE_INTEGER => {
@@ -46,7 +46,7 @@ impl Handle {
                 ffi::SQLITE_BLOB => {
                     let blob = ffi::sqlite3_column_blob(statement, column);
                     let length = ffi::sqlite3_column_bytes(statement, column);
-                    // An empty blob is no memory at all.
+                    // The pointer to an empty blob is null.
                     let bytes =
                         if length == 0 { Some(&[][..]) } else { bytes(blob.cast(), length) };
                     Stored::Blob(bytes.ok_or_else(no_memory)?)
@@ -56,7 +56,7 @@ impl Handle {
         }
     }
 
-    /// How many columns the open statement returns. Another version of the schema is noticed by the
+    /// The number of columns of the open statement. A change of the schema is only noticed at the
     /// first step.
     pub(crate) fn columns(&self) -> usize {
         // SAFETY: the statement is not finalized.
@@ -74,12 +74,12 @@ impl Handle {
         (0..self.columns()).map(|it| self.name(it)).collect()
     }
 
-    /// What the column of a table that a column of the open statement comes from was declared as.
+    /// The declared type of the table column that a column of the open statement comes from.
     pub(crate) fn declaration(&self, column: usize) -> Option<String> {
         self.text(column, ffi::sqlite3_column_decltype)
     }
 
-    /// Where a column of the open statement comes from; none for an expression.
+    /// Where a column of the open statement comes from; `None` for an expression.
     pub(crate) fn origin(&self, column: usize) -> Option<Origin> {
         let table = self.text(column, ffi::sqlite3_column_table_name)?;
         let column = self.text(column, ffi::sqlite3_column_origin_name)?;
@@ -92,8 +92,8 @@ impl Handle {
         ask: unsafe extern "C" fn(*mut ffi::sqlite3_stmt, c_int) -> *const c_char,
     ) -> Option<String> {
         let (statement, column) = (self.statement()?, c_int::try_from(column).ok()?);
-        // SAFETY: the statement is not finalized, SQLite checks the column, and what it points to
-        // ends in a NUL and is copied before anything else is asked.
+        // SAFETY: the statement is not finalized, SQLite checks the column, and its text ends in a
+        // NUL and is copied before the next call.
         unsafe {
             let text = ask(statement.as_ptr(), column);
             (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
@@ -101,11 +101,11 @@ impl Handle {
     }
 }
 
-/// What SQLite points to.
+/// A slice of memory that SQLite points to.
 ///
 /// # Safety
 ///
-/// As many bytes as `length` says have to stay there for as long as the slice lives.
+/// The memory must have `length` bytes, and be valid as long as the slice lives.
 unsafe fn bytes<'a>(start: *const u8, length: c_int) -> Option<&'a [u8]> {
     let length = usize::try_from(length).ok()?;
     // SAFETY: the caller's promise.

@@ -1,4 +1,4 @@
-//! Statements of a connection: the one that is open, and those that stay prepared for another time.
+//! The statements of a connection: the open one, and those that are kept prepared.
 
 use std::ffi::{c_char, c_int};
 use std::ptr::{self, NonNull};
@@ -12,8 +12,8 @@ use crate::sqlite::timings::{Phase, StatementTimings};
 use crate::value::sqlite::Stored;
 
 unsafe extern "C" {
-    /// As `sqlite3_prepare_v2`, but the statement is never prepared again: where the schema is another
-    /// when it begins, it fails. The bindings leave it out.
+    /// Like `sqlite3_prepare_v2`, but the statement is never prepared again: if the schema has
+    /// changed when it begins, it fails. The bindings lack this function.
     fn sqlite3_prepare(
         raw: *mut ffi::sqlite3,
         text: *const c_char,
@@ -23,15 +23,16 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// For how long a statement is prepared.
+/// How long a statement stays prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lifetime {
     /// Until it is closed.
     Once,
-    /// Until its room is needed for others.
+    /// Until it is evicted from the cache.
     Kept,
-    /// Until it is closed, and for the schema as the connection knows it: for another it fails, before
-    /// it does anything. SQLite prepares all others again when they begin, as other statements.
+    /// Until it is closed, and only for the schema as the connection knows it: with another schema
+    /// it fails before it does anything. SQLite prepares all other statements again when they
+    /// begin, possibly with other columns.
     Fixed,
 }
 
@@ -41,32 +42,32 @@ impl From<bool> for Lifetime {
     }
 }
 
-/// A statement that waits for its next execution.
+/// A prepared statement in the cache.
 pub(super) struct CachedStatement {
     prepared: Prepared,
     is_opaque: bool,
     timings: StatementTimings,
 }
 
-/// The statement that is executed.
+/// The statement that is being executed.
 pub(super) struct Open {
     prepared: Prepared,
-    /// Its text, if it is kept.
+    /// Its text, if it is to be cached.
     sql: Option<Box<str>>,
-    /// One step of it may take long, and be asked nothing meanwhile.
+    /// Whether one step of it may take long without a chance to interrupt it.
     is_opaque: bool,
     timings: StatementTimings,
-    /// How many bytes of texts and blobs are bound to it.
+    /// The size of the bound texts and blobs in bytes.
     bound: usize,
 }
 
-/// Owned: finalized when it is dropped.
+/// Owned: finalized on drop.
 struct Prepared(NonNull<ffi::sqlite3_stmt>);
 
 impl Handle {
-    /// Opens a statement, which is the first one of a text; where the rest of the text begins.
+    /// Opens the first statement of a text; returns where the rest of the text begins.
     ///
-    /// One that is to be `kept` stays prepared when it is closed.
+    /// With [`Lifetime::Kept`], it stays prepared after it is closed.
     pub(crate) fn open(
         &mut self,
         sql: &str,
@@ -123,12 +124,12 @@ impl Handle {
         }
         let empty = || Failure::new(ffi::SQLITE_MISUSE, "no query: the text has no statement");
         let prepared = NonNull::new(statement).map(Prepared).ok_or_else(empty)?;
-        // SQLite points into the text, or past its end.
+        // SQLite points into the text, or to its end.
         let rest = (rest as usize).saturating_sub(text as usize).min(sql.len());
         Ok((prepared, if sql.is_char_boundary(rest) { rest } else { sql.len() }))
     }
 
-    /// Refuses what would change something where nothing may be changed.
+    /// Rejects a statement that writes if the connection is read-only.
     fn admit(&mut self) -> Result<(), Failure> {
         match self.read_only && self.writes() {
             true => {
@@ -140,14 +141,14 @@ impl Handle {
         }
     }
 
-    /// Closes the open statement, if there is one. What it did stays; what it had to give is lost.
+    /// Closes the open statement, if there is one. Its effects remain; unread rows are lost.
     pub(crate) fn close(&mut self) {
         let Some(open) = self.open.take() else { return };
         let Open { prepared, sql, is_opaque, mut timings, .. } = open;
         let Some(sql) = sql else { return };
         timings.end();
-        // SAFETY: the statement is one of this connection and not finalized. What `reset` returns
-        // is how the last step ended, which has been told.
+        // SAFETY: the statement belongs to this connection and is not finalized. `reset` returns
+        // the error of the last step, which has already been reported.
         unsafe {
             ffi::sqlite3_reset(prepared.0.as_ptr());
             ffi::sqlite3_clear_bindings(prepared.0.as_ptr());
@@ -155,7 +156,7 @@ impl Handle {
         self.statements.insert(sql, CachedStatement { prepared, is_opaque, timings });
     }
 
-    /// Takes the open statement back to its beginning. It keeps what is bound.
+    /// Resets the open statement to its beginning, with the bound values.
     pub(crate) fn rewind(&mut self) {
         if let Some(statement) = self.statement() {
             // SAFETY: as in `close`.
@@ -164,8 +165,8 @@ impl Handle {
         self.renew_budget();
     }
 
-    /// Binds the values of the open statement, as many as SQLite finds parameters: if it finds others
-    /// than were counted, it reads the text in another way.
+    /// Binds the values of the open statement. Fails if SQLite finds another number of parameters
+    /// than we did, as it then reads the text differently.
     pub(crate) fn bind_all<'a>(
         &mut self,
         values: impl ExactSizeIterator<Item = Stored<'a>>,
@@ -180,7 +181,7 @@ impl Handle {
         (1..).zip(values).try_for_each(|(index, value)| self.bind(index, value))
     }
 
-    /// Binds a value of the open statement; the first one has the index 1.
+    /// Binds a value of the open statement; indices start at 1.
     fn bind(&mut self, index: usize, value: Stored<'_>) -> Result<(), Failure> {
         let statement = self.statement().ok_or_else(Failure::closed)?.as_ptr();
         let range = || Failure::new(ffi::SQLITE_RANGE, "the statement has no such parameter");
@@ -212,12 +213,12 @@ impl Handle {
         Ok(())
     }
 
-    /// How many bytes of texts and blobs are bound to the open statement.
+    /// The size of the texts and blobs bound to the open statement in bytes.
     pub(crate) fn bound(&self) -> usize {
         self.open.as_ref().map_or(0, |it| it.bound)
     }
 
-    /// Goes to the next row of the open statement; false: there is none.
+    /// Steps to the next row of the open statement; false if there is none.
     pub(crate) fn step(&mut self) -> Result<bool, Failure> {
         let statement = self.statement().ok_or_else(Failure::closed)?;
         // SAFETY: the statement is not finalized, and nothing of its row is borrowed.
@@ -229,7 +230,7 @@ impl Handle {
             ffi::SQLITE_ROW => Ok(true),
             ffi::SQLITE_DONE => Ok(false),
             code => {
-                // Only this tells of one that is fixed what the error is.
+                // For a statement with a fixed schema, only `reset` returns the actual error.
                 // SAFETY: the statement is not finalized.
                 let reset = unsafe { ffi::sqlite3_reset(statement.as_ptr()) };
                 Err(self.failure(if reset == ffi::SQLITE_OK { code } else { reset }))
@@ -237,14 +238,14 @@ impl Handle {
         }
     }
 
-    /// Whether the open statement may change the database, as SQLite itself sees it.
+    /// Whether the open statement may change the database, according to SQLite.
     pub(crate) fn writes(&self) -> bool {
         // SAFETY: the statement is not finalized.
         self.statement().is_some_and(|it| unsafe { ffi::sqlite3_stmt_readonly(it.as_ptr()) == 0 })
     }
 
-    /// How many rows the open statement has changed. What SQLite tells is of the last one that could
-    /// change any, perhaps of another caller's.
+    /// The number of rows that the open statement has changed. SQLite's own count is that of the
+    /// last statement that could change any, perhaps another caller's.
     pub(crate) fn changes(&self) -> u64 {
         if !self.writes() {
             return 0;
@@ -253,19 +254,19 @@ impl Handle {
         u64::try_from(unsafe { ffi::sqlite3_changes64(self.raw.as_ptr()) }).unwrap_or(0)
     }
 
-    /// Whether one step of the open statement may take long, and nobody is asked meanwhile.
+    /// Whether one step of the open statement may take long without a chance to interrupt it.
     pub(crate) fn is_opaque(&self) -> bool {
         self.open.as_ref().is_some_and(|it| it.is_opaque)
     }
 
-    /// It does, as was found out.
+    /// Notes that a step of the open statement took long.
     pub(crate) fn set_opaque(&mut self) {
         if let Some(open) = &mut self.open {
             open.is_opaque = true;
         }
     }
 
-    /// How long a phase of the open statement takes, if it was executed before.
+    /// How long a phase of the open statement took, if it was executed before.
     pub(crate) fn timing(&self, phase: Phase) -> Option<Duration> {
         self.open.as_ref()?.timings.of(phase)
     }
@@ -282,8 +283,9 @@ impl Handle {
     }
 }
 
-/// Whether a text is a command of ours about transactions: it is run again and again, and has to be
-/// where a stranger's statement is to end. No text of a stranger begins so.
+/// Whether a text is the driver's own command to begin or end a transaction or savepoint. It is
+/// kept prepared, and must run even if an untrusted statement has to end. Untrusted text never
+/// begins like this.
 pub(in crate::sqlite) fn is_lasting(sql: &str) -> bool {
     const LASTING: [&str; 5] = ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"];
     LASTING.iter().any(|it| sql.starts_with(it))
@@ -291,7 +293,7 @@ pub(in crate::sqlite) fn is_lasting(sql: &str) -> bool {
 
 impl Drop for Prepared {
     fn drop(&mut self) {
-        // SAFETY: it is the only owner. What is returned is how the last step ended.
+        // SAFETY: this is the only owner. The result is the error of the last step.
         unsafe { ffi::sqlite3_finalize(self.0.as_ptr()) };
     }
 }
