@@ -1,7 +1,7 @@
-//! Which fields an error is about, in the words of the models.
+//! Adds the fields that an error is about, by their names in the models.
 //!
-//! A query's own words are repeated, and nothing is looked up for them: so a name that the scope
-//! hides looks like one that does not exist.
+//! Only names of the query itself are repeated, and nothing is looked up for them: so a name that
+//! the scope hides looks like one that does not exist.
 
 use std::iter;
 
@@ -11,8 +11,8 @@ use ferro_wit::types::Error;
 use crate::error::{about, listed, path, shown};
 use crate::validate::children;
 
-/// An error about an expression, with the fields in it. `model` tells the model of a select, by how
-/// many selects outwards it is, where that is known.
+/// An error about an expression, with the fields in it. `model` returns the model of an enclosing
+/// select by its distance, if it is known.
 pub(crate) fn blame<'a>(
     query: &'a Query,
     node: NodeRef,

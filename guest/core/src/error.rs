@@ -1,51 +1,51 @@
-//! Errors of this crate, each naming the field, relation or model that it is about.
+//! Errors of this crate; each names the field, relation or model that it is about.
 
 use ferro_wit::escape_line;
 use ferro_wit::types::{Error, ErrorKind};
 
-/// How much of a name that somebody else chose is shown.
+/// How many characters of a name from elsewhere are shown.
 const SHOWN_CHARACTERS: usize = 63;
-/// How many of the names on the way to a field are shown.
+/// How many names on the path to a field are shown.
 const SHOWN_STEPS: usize = 8;
-/// How many of the things that an error is about are named.
+/// How many names are listed in an error.
 const SHOWN_NAMES: usize = 4;
 
-/// The query as a whole is not a valid one.
+/// The query as a whole is invalid.
 pub(crate) fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidQuery, message)
 }
 
-/// The query passes one of the limits of [`crate::validate`].
+/// The query exceeds one of the limits of [`crate::validate`].
 pub(crate) fn limit(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::LimitExceeded, message)
 }
 
-/// The caller may not do that.
+/// The caller lacks the right.
 pub(crate) fn denied(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Denied, message)
 }
 
-/// The scope is not one that can be kept, so nothing is granted at all.
+/// The scope cannot be applied, so nothing is granted at all.
 pub(crate) fn bad_scope(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidConfiguration, message)
 }
 
-/// Ferro or this database cannot do that.
+/// Not supported by Ferro, or by this database.
 pub(crate) fn unsupported(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Unsupported, message)
 }
 
-/// An operand has a type that its operator does not take.
+/// An operand has a type that its operator does not accept.
 pub(crate) fn mismatch(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::TypeMismatch, message)
 }
 
-/// A number of the query has the right type, but may not be as small or as large.
+/// A number in the query has the right type, but is too small or too large.
 pub(crate) fn out_of_range(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::ValueOutOfRange, message)
 }
 
-/// Says what an error is about, if that has a name.
+/// Adds what an error is about, if it has a name.
 pub(crate) fn about(names: &str, mut error: Error) -> Error {
     if !names.is_empty() {
         error.message = format!("{names}: {}", error.message);
@@ -53,12 +53,12 @@ pub(crate) fn about(names: &str, mut error: Error) -> Error {
     error
 }
 
-/// A name in a message: quoted, on one line, and not longer than a name can be.
+/// A name in a message: quoted, on one line, and truncated.
 pub(crate) fn shown(name: &str) -> String {
     path([name])
 }
 
-/// A field in a message, after the model and the relations that lead to it.
+/// A field in a message, after its model and the relations that lead to it.
 pub(crate) fn path<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut names = names.into_iter();
     let mut shown: Vec<_> = names.by_ref().take(SHOWN_STEPS).map(clipped).collect();
@@ -68,7 +68,7 @@ pub(crate) fn path<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     format!("`{}`", shown.join("."))
 }
 
-/// Names as a message lists them, each once, and not all if there are many.
+/// Lists names in a message, without duplicates, and not all if there are many.
 pub(crate) fn listed(names: impl Iterator<Item = String>) -> String {
     let mut shown: Vec<String> = Vec::new();
     for name in names {
@@ -91,9 +91,9 @@ fn clipped(name: &str) -> String {
     }
 }
 
-/// `; did you mean …?` with the known name that is nearest to a misspelt one, or nothing.
+/// `; did you mean …?` with the known name most similar to a misspelled one, or nothing.
 pub(crate) fn suggestion<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    // Names longer than any column's would make the comparison dear, and are no typing errors.
+    // Much longer names would make the comparison expensive, and are not typing errors.
     if name.len() > 2 * crate::catalog::MAX_NAME_BYTES {
         return String::new();
     }

@@ -1,5 +1,5 @@
-//! The closed list of scalar functions. None takes SQL as text, reads settings or files, sleeps, or
-//! makes a value much larger than its arguments.
+//! The closed list of scalar functions. None of them runs SQL text, reads settings or files,
+//! sleeps, or returns a value much larger than its arguments.
 //!
 //! | name | arguments | result |
 //! | --- | --- | --- |
@@ -25,7 +25,7 @@
 //!
 //! A timestamp stands for `timestamptz` too, whose parts are those in UTC.
 //!
-//! Functions over the rows around a row, in `window`:
+//! Window functions, in `window`:
 //!
 //! | name | arguments | result |
 //! | --- | --- | --- |
@@ -38,17 +38,17 @@
 //! | `nth-value` | value, number (a literal) | that of the row with the number, the first being 1 |
 //! | `count`, `sum`, `average`, `minimum`, `maximum` | as in `aggregate` | with an order: of the rows up to this one and those that tie with it |
 //!
-//! The last five and `first-value`, `last-value` and `nth-value` take a frame, in place of the rows
-//! that are said here.
+//! The last five and `first-value`, `last-value` and `nth-value` accept a frame, which replaces the
+//! rows described here.
 
 use std::ops::RangeInclusive;
 
 use ferro_wit::query::AggregateFunction;
 use ferro_wit::types::ScalarType;
 
-/// The largest start and length: the largest integer of 32 bits.
+/// The maximum start and length: the largest 32-bit integer.
 const MOST_CHARACTERS: i64 = 0x7fff_ffff;
-/// The most digits after the point that a decimal is rounded to.
+/// The maximum digits after the point to which a decimal is rounded.
 const MOST_DIGITS: i64 = 100;
 
 /// A function of the list.
@@ -93,7 +93,7 @@ pub(crate) enum DatePart {
     Second,
 }
 
-/// Every function by its name.
+/// All functions by name.
 pub(crate) const FUNCTIONS: [(&str, Function); 38] = {
     use Function as F;
     [
@@ -144,7 +144,7 @@ pub(crate) fn find(name: &str) -> Option<Function> {
 }
 
 impl Function {
-    /// Whether a number of arguments is right.
+    /// Whether it accepts this number of arguments.
     pub(crate) fn takes(self, arguments: usize) -> bool {
         match self {
             Self::Coalesce => arguments >= 2,
@@ -161,7 +161,8 @@ impl Function {
         }
     }
 
-    /// All arguments are of one type; or all but the first are literal numbers of this range.
+    /// The range of the literal numbers that all arguments but the first are; `None` if all
+    /// arguments have the same type.
     pub(crate) fn literals(self) -> Option<RangeInclusive<i64>> {
         match self {
             Self::Substring | Self::Left | Self::Right => Some(1..=MOST_CHARACTERS),
@@ -170,8 +171,8 @@ impl Function {
         }
     }
 
-    /// The result for so many arguments, of a type but for those that are literals; none if it takes
-    /// no such arguments.
+    /// The result type for this many arguments, whose type, except for literals, is given; `None`
+    /// if it does not accept them.
     pub(crate) fn result(self, argument: ScalarType, arguments: usize) -> Option<ScalarType> {
         use ScalarType as S;
         let dated = matches!(argument, S::Date | S::Timestamp | S::Timestamptz);
@@ -214,13 +215,13 @@ impl Function {
         }
     }
 
-    /// Whether a value can make it fail.
+    /// Whether it can fail for some values.
     pub(crate) fn fallible(self) -> bool {
         !matches!(self, Self::Length | Self::Coalesce | Self::NullIf)
     }
 }
 
-/// A function over the rows around a row.
+/// A window function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WindowFunction {
     RowNumber,
@@ -237,7 +238,7 @@ pub(crate) enum WindowFunction {
     Aggregate(AggregateFunction),
 }
 
-/// Every window function by its name.
+/// All window functions by name.
 pub(crate) const WINDOW_FUNCTIONS: [(&str, WindowFunction); 16] = {
     use WindowFunction as W;
     [
@@ -266,7 +267,7 @@ pub(crate) fn find_window(name: &str) -> Option<WindowFunction> {
 }
 
 impl WindowFunction {
-    /// Whether a number of arguments is right.
+    /// Whether it accepts this number of arguments.
     pub(crate) fn takes(self, arguments: usize) -> bool {
         match self {
             Self::RowNumber | Self::Rank | Self::DenseRank | Self::PercentRank | Self::CumeDist => {
@@ -278,17 +279,17 @@ impl WindowFunction {
         }
     }
 
-    /// Whether it means nothing without an order.
+    /// Whether it needs an order.
     pub(crate) fn needs_order(self) -> bool {
         !matches!(self, Self::RowNumber | Self::Aggregate(_))
     }
 
-    /// Whether it can be told which rows to take: those of a frame.
+    /// Whether it accepts a frame.
     pub(crate) fn takes_frame(self) -> bool {
         matches!(self, Self::FirstValue | Self::LastValue | Self::NthValue | Self::Aggregate(_))
     }
 
-    /// Whether rows that tie have to have an order, for the same result each time.
+    /// Whether its result depends on the order of rows that tie, so that these need an order, too.
     pub(crate) fn tells_rows_apart(self) -> bool {
         matches!(
             self,

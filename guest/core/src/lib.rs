@@ -1,23 +1,23 @@
-//! The compiler of queries: from models and queries as data to SQL, and nothing else.
+//! The query compiler: turns models and queries, as data, into SQL, and does nothing else.
 //!
-//! The core is pure: it has no state besides a [`Catalog`], does no I/O, and gives the same plan
-//! for the same input. A query goes through one module after the other:
+//! The core is pure: it has no state besides a [`Catalog`], does no I/O, and returns the same plan
+//! for the same input. A query passes through these modules:
 //!
-//! 1. `catalog` checked the models once, and resolved every name in them.
-//! 2. `validate` makes sure that the query can be walked: indices, depth, size.
-//! 3. `policy` opens a view of the query's model: the fields that the caller's scope shows, and the
-//!    conditions that it forces on rows. What is outside of the scope is looked up in vain.
-//! 4. `common_tables` looks at the common tables that the query makes for itself, which are like models from
-//!    then on.
-//! 5. `typing` finds what each expression is, and refuses what does not fit. It keeps the frames of
-//!    a statement: which rows an expression looks at, and which tables are joined to them.
+//! 1. `catalog` has checked the models once, and resolved every name in them.
+//! 2. `validate` checks that the query is well-formed: indices, depth, size.
+//! 3. `policy` opens a view of the query's model: the fields that are visible in the caller's
+//!    scope, and the conditions that the scope forces on rows. Whatever is outside is not found.
+//! 4. `common_tables` checks the common tables of the query, which look like models from then on.
+//! 5. `typing` finds the type of each expression, and rejects those that do not fit. It keeps the
+//!    frames of a statement: the rows that an expression refers to, and the tables joined to them.
 //! 6. `compile` writes the statement, in the spelling of `dialect`, through the writer in `sql`,
-//!    which owns quoting and the binds.
+//!    which handles quoting and the binds.
 //!
-//! `ddl` makes tables of models, and migrates those that are there; `functions` is the closed list of what expressions may call.
+//! `ddl` creates tables for models, and migrates existing ones; `functions` is the closed list of
+//! functions in expressions.
 //!
-//! Values never stand in the SQL of a query: they are parameters, and so are the values that a
-//! scope forces. Literals of the query, which are part of its shape, do.
+//! The SQL of a query contains no values: they are parameters, and so are the values that a scope
+//! forces. Literals of the query, which are part of its shape, are in the SQL.
 //!
 //! ```
 //! use ferro_core::Catalog;

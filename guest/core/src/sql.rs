@@ -1,8 +1,8 @@
-//! The one writer of SQL text: it owns quoting, placeholders, and the order of the binds.
+//! The only writer of SQL text, responsible for quoting, placeholders, and the order of binds.
 //!
-//! Ferro writes its own text instead of using a query builder, because a plan's binds are places
-//! where values come from, not values, are shared between equal places, and are numbered as they
-//! are first written.
+//! Ferro does not use a query builder, because the binds of a plan are sources of values rather
+//! than values, are shared if they are the same, and are numbered in the order in which they are
+//! written.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -18,18 +18,18 @@ pub(crate) const MAX_SQL_BYTES: usize = 256 * 1024;
 /// A statement that is being written.
 pub(crate) struct Sql {
     text: String,
-    /// The statement, while a common table is being written.
+    /// The statement, while a common table is written.
     aside: String,
-    /// Selects that stand ahead of the statement, each under a name, and that read nothing else of
-    /// what stands there.
+    /// Selects before the statement, each with a name. They read nothing else that precedes the
+    /// statement.
     ahead: Vec<String>,
-    /// Common tables, each after those that it reads.
+    /// Common tables, in order of dependency.
     common: VecDeque<String>,
-    /// Parts of the statement.
+    /// Parts of the statement, such as its batch.
     parts: Vec<String>,
     recursive: bool,
     binds: Vec<Bind>,
-    /// Placeholders that can be written again: those of parameters and of forced values.
+    /// Placeholders that can be reused: those of parameters and forced values.
     shared: BTreeMap<(Source, u32), usize>,
     dialect: Dialect,
 }
@@ -55,59 +55,59 @@ impl Sql {
         }
     }
 
-    /// SQL of our own. Nothing that came from outside goes through here.
+    /// Writes SQL of the core itself. Nothing from outside goes through here.
     pub(crate) fn push(&mut self, text: &str) {
         self.text.push_str(text);
     }
 
-    /// A select without binds that goes ahead of the statement, under a name: `WITH name AS (…)`.
+    /// Adds a select without binds before the statement: `WITH name AS (…)`.
     pub(crate) fn ahead(&mut self, name: &str, select: &str) {
         self.ahead.push(format!("{} AS ({select})", quoted(name)));
     }
 
-    /// Puts what is written so far ahead of the statement, under a name and names of its columns.
+    /// Moves what has been written so far before the statement, with a name and column names.
     pub(crate) fn move_ahead(&mut self, name: &str, columns: &[String]) {
         let select = std::mem::take(&mut self.text);
         self.parts.push(format!("{} ({}) AS ({select})", quoted(name), columns.join(", ")));
     }
 
-    /// What is written from here on are the rows of a common table. Those that it reads come later.
+    /// Begins the rows of a common table. The tables that it reads are written later.
     pub(crate) fn begin_common(&mut self) {
         self.aside = std::mem::take(&mut self.text);
     }
 
-    /// Goes on with the statement.
+    /// Ends a common table, and continues with the statement.
     pub(crate) fn end_common(&mut self, head: &str, recursive: bool) {
         let rows = std::mem::replace(&mut self.text, std::mem::take(&mut self.aside));
         self.common.push_front(format!("{head} ({rows})"));
         self.recursive |= recursive;
     }
 
-    /// A quoted identifier.
+    /// Writes a quoted identifier.
     pub(crate) fn name(&mut self, name: &str) {
         push_name(&mut self.text, name);
     }
 
-    /// The name of a table in the statement, quoted.
+    /// Writes the quoted alias of a table.
     pub(crate) fn alias(&mut self, table: usize) {
         self.text.push_str("\"t");
         self.number(table);
         self.text.push('"');
     }
 
-    /// A quoted identifier behind its table.
+    /// Writes a quoted identifier after its qualifier.
     pub(crate) fn qualified(&mut self, qualifier: &str, name: &str) {
         self.name(qualifier);
         self.push(".");
         self.name(name);
     }
 
-    /// A whole number. Negative ones stand in parentheses: two minus signs begin a comment.
+    /// Writes an integer. Negative ones are in parentheses, since two minus signs begin a comment.
     pub(crate) fn integer(&mut self, number: i64) {
         self.text.push_str(&self.dialect.integer(number));
     }
 
-    /// The placeholder of a parameter, the same each time.
+    /// Writes the placeholder of a parameter, the same one each time.
     pub(crate) fn parameter(&mut self, index: u32, kind: ScalarType, many: bool) {
         self.share(
             Source::Parameter,
@@ -116,24 +116,24 @@ impl Sql {
         );
     }
 
-    /// The placeholder of a forced value, the same each time.
+    /// Writes the placeholder of a forced value, the same one each time.
     pub(crate) fn forced(&mut self, index: u32, kind: ScalarType, many: bool) {
         self.share(Source::Forced, index, Bind { source: Binding::Forced(index), kind, many });
     }
 
-    /// A new placeholder for a column of the batch.
+    /// Writes a new placeholder for a column of the batch.
     pub(crate) fn column(&mut self, index: u32, kind: ScalarType, many: bool) {
         let position = self.add(Bind { source: Binding::Column(index), kind, many });
         self.placeholder(position);
     }
 
-    /// A new placeholder for the keys that an earlier step returned in one of its columns.
+    /// Writes a new placeholder for the keys that an earlier step returned in one of its columns.
     pub(crate) fn keys(&mut self, step: u32, column: u32, kind: ScalarType) {
         let position = self.add(Bind { source: Binding::Keys((step, column)), kind, many: true });
         self.placeholder(position);
     }
 
-    /// Fails once the statement is too long, so that no query makes the writer run for ever.
+    /// Fails if the statement is too long, so that no query keeps the writer busy forever.
     pub(crate) fn check_size(&self) -> Result<(), Error> {
         let ahead: usize = self.stands_ahead().map(String::len).sum();
         if self.text.len() + self.aside.len() + ahead > MAX_SQL_BYTES {
@@ -142,7 +142,7 @@ impl Sql {
         Ok(())
     }
 
-    /// The statement as a step of a plan.
+    /// Finishes the statement as a step of a plan.
     pub(crate) fn into_step(
         self,
         columns: Vec<ColumnInfo>,
@@ -193,7 +193,7 @@ impl Sql {
     }
 
     fn number(&mut self, number: usize) {
-        // Most have one digit, and formatting takes longer than all the rest of a column.
+        // Most numbers have one digit, and formatting takes longer than the rest of a column.
         match u8::try_from(number) {
             Ok(digit @ 0..=9) => self.text.push(char::from(b'0' + digit)),
             _ => self.text.push_str(&number.to_string()),
@@ -201,7 +201,7 @@ impl Sql {
     }
 }
 
-/// Appends an identifier in quotes. Names have been checked to hold no NUL.
+/// Appends a quoted identifier. Names have been checked not to contain NUL.
 pub(crate) fn push_name(text: &mut String, name: &str) {
     text.push('"');
     match name.bytes().any(|it| it == b'"') {
@@ -211,8 +211,8 @@ pub(crate) fn push_name(text: &mut String, name: &str) {
     text.push('"');
 }
 
-/// The name that a table has in a statement, by its number. On PostgreSQL such a name, unqualified,
-/// is the whole row: no column may have it.
+/// The alias of a table, by its number. On PostgreSQL, an unqualified alias refers to the whole
+/// row, so no column may have such a name.
 pub(crate) fn alias(table: usize) -> String {
     format!("t{table}")
 }

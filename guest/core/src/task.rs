@@ -1,4 +1,4 @@
-//! What the stages from `common_tables` on have in common.
+//! Data shared by the stages from `common_tables` on.
 
 use ferro_wit::policy::Scope;
 use ferro_wit::query::Query;
@@ -8,7 +8,7 @@ use crate::catalog::Catalog;
 use crate::common_tables::Commons;
 use crate::policy::View;
 
-/// A query that is compiled for a database, under a scope.
+/// A query to compile for a database, under a scope.
 #[derive(Clone, Copy)]
 pub(crate) struct Task<'a> {
     pub(crate) catalog: &'a Catalog,
@@ -19,7 +19,7 @@ pub(crate) struct Task<'a> {
 }
 
 impl<'a> Task<'a> {
-    /// What a select reads: a common table, or a model if it exists for the caller.
+    /// The source of a select: a common table, or a model that the caller may see.
     pub(crate) fn open(&self, name: &str) -> Result<View<'a>, Error> {
         if let Some(view) = self.commons.view(name) {
             return Ok(view);

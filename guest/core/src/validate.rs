@@ -1,7 +1,7 @@
-//! The first stage: a query is a tree that can be walked, and small enough to be.
+//! The first stage: checks that a query is a well-formed tree, and small enough to be processed.
 //!
-//! A query comes from a plugin. After this stage every index points to an entry that exists and
-//! that comes before the one that points, so there are no cycles, and the depth is bounded.
+//! Queries come from plugins. After this stage, every index refers to an existing, earlier entry,
+//! so there are no cycles, and the depth is limited.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ use smallvec::{SmallVec, smallvec};
 use crate::blame::blame;
 use crate::error::{about, invalid, limit, mismatch, shown, unsupported};
 
-/// The most nodes of a query.
+/// The maximum number of nodes in a query.
 pub(crate) const MAX_NODES: usize = 4096;
-/// The most selects of a query.
+/// The maximum number of selects in a query.
 pub(crate) const MAX_SELECTS: usize = 256;
-/// The longest way from the root of an expression to a leaf.
+/// The maximum depth of an expression.
 pub(crate) const MAX_DEPTH: u32 = 64;
-/// The most references between nodes and selects: lists may name a node again and again.
+/// The maximum number of references between nodes and selects: lists may repeat a node.
 pub(crate) const MAX_REFERENCES: usize = 8 * MAX_NODES;
-/// The most parameters of a query.
+/// The maximum number of parameters.
 pub(crate) const MAX_PARAMETERS: u32 = 32_000;
 
 /// Checks the indices, the depth and the size of a query, and that a parameter has one type.
@@ -41,7 +41,7 @@ pub(crate) fn structure(query: &Query) -> Result<(), Error> {
 
 struct Check<'a> {
     query: &'a Query,
-    /// Of the nodes that were checked.
+    /// Of the nodes checked so far.
     depths: Vec<u32>,
     references: usize,
 }
@@ -79,7 +79,7 @@ impl Check<'_> {
         })
     }
 
-    /// The depth of a select that stands in a node: all nodes below it come before that node.
+    /// The depth of a subquery of a node: all nodes in it come before that node.
     fn select_depth(&mut self, select: SelectRef, node: NodeRef) -> Result<u32, Error> {
         let mut depth = 0;
         let mut seen = vec![false; self.query.selects.len()];
@@ -208,7 +208,7 @@ impl Check<'_> {
     }
 }
 
-/// Nodes, of which there are few nearly always.
+/// References to nodes; there are nearly always few.
 pub(crate) type Nodes = SmallVec<[NodeRef; 8]>;
 
 /// What a node refers to.
@@ -267,7 +267,7 @@ pub(crate) fn select_nodes(select: &Select) -> Nodes {
     nodes
 }
 
-/// A parameter has one type, wherever it is used.
+/// Checks that each parameter has the same type wherever it is used.
 fn parameters(query: &Query) -> Result<(), Error> {
     let mut known: BTreeMap<u32, (ScalarType, bool)> = BTreeMap::new();
     for node in &query.nodes {

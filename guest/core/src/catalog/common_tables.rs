@@ -1,4 +1,4 @@
-//! Common tables, made up as models: the other stages read them as they read tables of the schema.
+//! Models for common tables, so that the other stages read them like tables of the schema.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use ferro_wit::types::ScalarType;
 use super::{Catalog, Field, Model, Table, Type};
 
 impl Catalog {
-    /// A table with columns, but without a key and without relations.
+    /// A table with columns, without keys and relations.
     pub(crate) fn common_table(&self, name: &str, table: String, fields: Vec<Field>) -> Model {
         let by_name: BTreeMap<_, _> =
             fields.iter().enumerate().map(|(index, it)| (it.name.clone(), index)).collect();
@@ -52,7 +52,7 @@ impl Catalog {
         }
     }
 
-    /// The type of a column that holds such values.
+    /// The type of a column for such values.
     fn column_type(&self, ty: Type) -> ColumnType {
         if let Some(index) = ty.enumeration {
             return ColumnType::Enumeration(self.enums[index].name.clone());

@@ -1,5 +1,4 @@
-//! What is wrong with constants of models. [`constants`](crate::dialect::constants) makes SQL of those
-//! that are right.
+//! Checks constants of models. [`constants`](crate::dialect::constants) writes valid ones as SQL.
 
 use ferro_wit::calendar::{DAY, DAYS, TIMES};
 use ferro_wit::schema::DecimalSize;
@@ -7,7 +6,7 @@ use ferro_wit::types::{ScalarType, Value};
 
 use crate::dialect::constants::canonical;
 
-/// What is wrong with a constant for a column, as the end of a sentence.
+/// What is wrong with a constant for a column, as a predicate.
 pub(crate) fn fault(value: &Value, (kind, many): (ScalarType, bool)) -> Option<String> {
     if let Value::Array(items) = value {
         if !many || items.elements.kind() != kind {
@@ -25,7 +24,7 @@ pub(crate) fn fault(value: &Value, (kind, many): (ScalarType, bool)) -> Option<S
     scalar_fault(value)
 }
 
-/// What no column can hold.
+/// What is wrong with a scalar that no column could store.
 fn scalar_fault(value: &Value) -> Option<String> {
     let fault = match value {
         Value::Text(it) | Value::Json(it) if text_fault(it).is_some() => return text_fault(it),
@@ -41,8 +40,8 @@ fn scalar_fault(value: &Value) -> Option<String> {
     Some(fault.to_owned())
 }
 
-/// What no text in DDL may have: no database takes a NUL, and who reads a script on a terminal has to
-/// see all of it.
+/// What is wrong with a text in DDL: no database accepts a NUL, and all of a script must be visible
+/// to whoever reads it on a terminal.
 pub(crate) fn text_fault(text: &str) -> Option<String> {
     let is_control = |it: char| it.is_control() && !matches!(it, '\t' | '\n');
     let fault = match text {
@@ -53,8 +52,8 @@ pub(crate) fn text_fault(text: &str) -> Option<String> {
     Some(fault.to_owned())
 }
 
-/// Why a decimal does not fit a column of a size. PostgreSQL would round it, or fail when a row is
-/// written.
+/// Why a decimal does not fit a column of this size. PostgreSQL would round it, or fail when a row
+/// is written.
 pub(crate) fn size_fault(text: &str, size: &DecimalSize) -> Option<String> {
     let text = canonical(text);
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));

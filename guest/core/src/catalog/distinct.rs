@@ -1,4 +1,4 @@
-//! Names that tables and indexes share a space for, and that no two of them can have.
+//! Checks names in the namespace that tables and indexes share.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,7 +7,7 @@ use ferro_wit::schema::{Model, Schema};
 use super::{Table, names, relations, table_of};
 use crate::error::shown;
 
-/// Indexes whose name another index or a table has.
+/// Adds indexes with the name of another index or a table.
 pub(super) fn find(schema: &Schema, found: &mut Vec<String>) {
     let space = |table: &Table| table.namespace.as_deref().map(names::fold);
     for (model, index, other) in clashes(schema, space) {
@@ -16,7 +16,7 @@ pub(super) fn find(schema: &Schema, found: &mut Vec<String>) {
     }
 }
 
-/// What is the same on SQLite, which knows no schemas.
+/// Names that clash on SQLite, which has no schemas.
 pub(super) fn same_without_schemas(schema: &Schema) -> Vec<String> {
     let mut tables = HashMap::new();
     let mut faults = Vec::new();
@@ -41,7 +41,7 @@ pub(super) fn same_without_schemas(schema: &Schema) -> Vec<String> {
     faults
 }
 
-/// Named indexes, and whose name they have. The second would be left out by `IF NOT EXISTS`.
+/// Indexes whose name is taken, and by what. `IF NOT EXISTS` would silently skip the second one.
 fn clashes(
     schema: &Schema,
     space: impl Fn(&Table) -> Option<String>,

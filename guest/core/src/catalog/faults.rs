@@ -1,4 +1,4 @@
-//! Every fault of a schema at once, each naming model and field.
+//! Finds all faults of a schema at once; each names its model and field.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,12 +12,12 @@ use super::{constant, distinct, former_tables, names, relations, scalar_of, tabl
 use crate::compile::is_alias;
 use crate::error::{listed, path, shown, suggestion};
 
-/// The longest text that PostgreSQL lets a column limit.
+/// The maximum length of a text column on PostgreSQL.
 const MAX_TEXT_LENGTH: u32 = 10_485_760;
-/// The most digits that PostgreSQL lets a column declare.
+/// The maximum precision of a decimal column on PostgreSQL.
 const MAX_PRECISION: u16 = 1000;
 
-/// All faults; none for models that can be used.
+/// All faults; empty for valid models.
 pub(super) fn find(schema: &Schema) -> Vec<String> {
     let mut faults = Faults { schema, found: Vec::new() };
     faults.enums();
@@ -56,7 +56,7 @@ impl Faults<'_> {
         }
     }
 
-    /// What to do about the name of an enum, with the fields that are of it.
+    /// Advice to rename an enum, with the fields that use it.
     fn other_name(&self, name: &str) -> String {
         let models = self.schema.models.iter();
         let fields = models
@@ -93,7 +93,7 @@ impl Faults<'_> {
         }
     }
 
-    /// Names that must differ between models.
+    /// Checks names that must be unique among all models.
     fn models(&mut self) {
         let mut names = HashSet::new();
         let mut tables: HashMap<_, &str> = HashMap::new();
@@ -114,7 +114,7 @@ impl Faults<'_> {
                     shown(other)
                 ));
             }
-            // PostgreSQL keeps the row type of a table among the other types.
+            // On PostgreSQL, each table is also a type.
             let mut enums = self.schema.enums.iter();
             if let Some(found) = enums.find(|it| names::fold(&it.name) == names::fold(&table.name))
             {
@@ -279,7 +279,7 @@ impl Faults<'_> {
         }
     }
 
-    /// What is wrong with a constant for a field, as the end of a sentence.
+    /// What is wrong with a constant for a field, as a predicate.
     fn constant_fault(&self, field: &Field, value: &Value) -> Option<String> {
         if let Some(fault) = constant::fault(value, scalar_of(&field.kind)) {
             return Some(fault);
@@ -435,7 +435,7 @@ fn is_order(comparison: Comparison) -> bool {
     !matches!(comparison, Comparison::Equal | Comparison::NotEqual)
 }
 
-/// Whether two columns hold values of one type. Enums must be the same.
+/// Whether the values of two columns have the same type. Enums must be identical.
 pub(super) fn comparable(one: &ColumnType, other: &ColumnType) -> bool {
     match (one, other) {
         (ColumnType::Enumeration(one), ColumnType::Enumeration(other)) => one == other,
@@ -444,7 +444,7 @@ pub(super) fn comparable(one: &ColumnType, other: &ColumnType) -> bool {
     }
 }
 
-/// `…: there is no field …`, with the nearest one.
+/// `…: there is no field …`, with a similar name as a suggestion.
 pub(super) fn no_field(model: &Model, name: &str, at: &str) -> String {
     let known = model.fields.iter().map(|it| it.name.as_str());
     format!("{at}: there is no field {}{}", shown(name), suggestion(name, known))

@@ -1,31 +1,31 @@
-//! The ways from one model to another: foreign keys, their reverse sides, and tables of pairs.
+//! Relations between models: foreign keys, their reverse sides, and join tables.
 
 use std::collections::BTreeMap;
 
 use ferro_wit::schema;
 
-/// A way from a row of one model to rows of another, under its name.
+/// A relation from rows of one model to rows of another.
 #[derive(Debug)]
 pub(crate) struct Relation {
     pub(crate) name: String,
-    /// The index of the model that it leads to.
+    /// The index of the target model.
     pub(crate) target: usize,
     pub(crate) link: Link,
-    /// It leads to any number of rows, not to one at most.
+    /// Whether it leads to any number of rows, not to at most one.
     pub(crate) many: bool,
-    /// There may be no row, even if every row were in scope.
+    /// Whether there may be no row, even without a scope.
     pub(crate) optional: bool,
 }
 
-/// What rows of both sides have in common. The fields of a model go by their positions.
+/// How rows of both sides are linked. Fields are indices in their model.
 #[derive(Debug)]
 pub(crate) enum Link {
-    /// Pairs of this model's field and the target's.
+    /// Equal fields of this model and the target.
     Fields(Vec<(usize, usize)>),
-    /// A model holds the pairs: of this model's field and its, and of its field and the target's.
+    /// Through a model: equal fields of this model and that one, and of that one and the target.
     Through { model: usize, source: Vec<(usize, usize)>, target: Vec<(usize, usize)> },
-    /// A table that was made holds the pairs of both keys: the index in `Catalog::join_tables`, and
-    /// whether the way goes from its target to its source.
+    /// Through a join table without a model: its index in `Catalog::join_tables`, and whether the
+    /// relation leads from its target to its source.
     JoinTable { index: usize, reversed: bool },
 }
 
@@ -53,7 +53,7 @@ struct Links<'a> {
     by_name: &'a BTreeMap<String, usize>,
     /// The fields of each model, by name.
     positions: &'a [BTreeMap<String, usize>],
-    /// How many tables of pairs have been made for the relations so far.
+    /// The number of join tables created for relations so far.
     join_tables: usize,
     found: Vec<Vec<Relation>>,
 }
@@ -105,8 +105,8 @@ impl Links<'_> {
         self.found[source].push(many(&relation.name, target, link));
     }
 
-    /// Both ways through a model. Its first foreign key to each side counts; if both sides are one
-    /// model, the first is that of the source.
+    /// Both directions through a model, by its first foreign key to each side; if both sides are
+    /// the same model, its first key leads to the source and its second to the target.
     fn through(&self, source: usize, model: usize, target: usize) -> (Link, Link) {
         let to = |side: usize, skip: usize| {
             let keys = self.models[model].foreign_keys.iter();

@@ -1,7 +1,7 @@
 //! Checked models: every name resolved, every reference an index.
 //!
-//! [`faults`] checks models as they were given; this module builds what the other stages read, and
-//! may rely on what was checked.
+//! [`faults`] checks models as they are given; this module builds what the other stages read, and
+//! relies on these checks.
 
 mod common_tables;
 mod constant;
@@ -23,8 +23,8 @@ pub(crate) use names::{MAX_NAME_BYTES, fault as name_fault, shorten};
 
 /// Checked models, ready to compile against.
 ///
-/// A model that names no table has its own name in snake case: `BlogPost` is `blog_post`. A field
-/// that names no column has its own name.
+/// The default table name of a model is its own name in snake case: `BlogPost` becomes `blog_post`.
+/// The default column name of a field is its own name.
 ///
 /// ```
 /// use ferro_core::Catalog;
@@ -39,7 +39,7 @@ pub struct Catalog {
     pub(crate) enums: Vec<schema::EnumType>,
     pub(crate) join_tables: Vec<JoinTable>,
     by_name: BTreeMap<String, usize>,
-    /// Tables that are apart only by their PostgreSQL schema.
+    /// Tables whose names differ only by their PostgreSQL schema.
     same_without_schemas: Vec<String>,
 }
 
@@ -48,14 +48,14 @@ pub struct Catalog {
 pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) table: Table,
-    /// What the table may have been called before.
+    /// Former names that the table may have.
     pub(crate) former_tables: Vec<String>,
     pub(crate) fields: Vec<Field>,
     pub(crate) primary_key: Vec<usize>,
-    /// The sets of fields that tell rows apart, each sorted; the primary key is the first.
+    /// The sets of fields that identify a row, each sorted; the primary key is the first.
     pub(crate) keys: Vec<Vec<usize>>,
     pub(crate) foreign_keys: Vec<ForeignKey>,
-    /// Every way to other models, reverse sides included.
+    /// All relations, including reverse sides.
     pub(crate) relations: Vec<Relation>,
     pub(crate) indexes: Vec<schema::Index>,
     pub(crate) checks: Vec<schema::Check>,
@@ -71,7 +71,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// As grants name it.
+    /// The name by which grants refer to it.
     pub(crate) fn full_name(&self) -> String {
         match &self.namespace {
             Some(namespace) => format!("{namespace}.{}", self.name),
@@ -91,7 +91,7 @@ pub(crate) struct Field {
     pub(crate) unique: bool,
     pub(crate) indexed: bool,
     pub(crate) generated_key: bool,
-    /// Every update counts it.
+    /// Whether every update increments it.
     pub(crate) version: bool,
     pub(crate) default: Option<DefaultValue>,
     /// What every update sets it to.
@@ -99,16 +99,16 @@ pub(crate) struct Field {
     pub(crate) renamed_from: Option<String>,
 }
 
-/// What a value is, as far as expressions are concerned.
+/// The type of a value in expressions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Type {
     pub(crate) kind: ScalarType,
     pub(crate) many: bool,
-    /// The index of an enum, whose values are texts.
+    /// The index of its enum; the values of enums are texts.
     pub(crate) enumeration: Option<usize>,
 }
 
-/// A foreign key; its columns are pairs of this model's field and the target's.
+/// A foreign key, as pairs of a field of this model and one of the target.
 #[derive(Debug)]
 pub(crate) struct ForeignKey {
     pub(crate) target: usize,
@@ -118,11 +118,11 @@ pub(crate) struct ForeignKey {
     pub(crate) on_update: ReferentialAction,
 }
 
-/// The table of pairs of a many-to-many relation that names no model for it.
+/// The join table of a many-to-many relation that names no model for it.
 #[derive(Debug)]
 pub(crate) struct JoinTable {
     pub(crate) table: Table,
-    /// What it may have been called before its model was renamed.
+    /// Names that it may have had before a model was renamed.
     pub(crate) former_tables: Vec<String>,
     pub(crate) source: JoinEnd,
     pub(crate) target: JoinEnd,
@@ -132,14 +132,14 @@ pub(crate) struct JoinTable {
 #[derive(Debug)]
 pub(crate) struct JoinEnd {
     pub(crate) model: usize,
-    /// One column for each field of the model's primary key, in its order.
+    /// One column per field of the model's primary key, in the same order.
     pub(crate) columns: Vec<String>,
-    /// What each may have been called before the model or its field was renamed.
+    /// Names that each column may have had before the model or its field was renamed.
     pub(crate) former_columns: Vec<Vec<String>>,
 }
 
 impl Catalog {
-    /// Check models.
+    /// Checks models.
     ///
     /// # Errors
     ///
@@ -157,7 +157,7 @@ impl Catalog {
         Some((index, &self.models[index]))
     }
 
-    /// Fails where the models cannot be told apart on a database.
+    /// Fails if tables would have the same name on this database.
     pub(crate) fn check_dialect(&self, dialect: Dialect) -> Result<(), Error> {
         match dialect.features().schemas || self.same_without_schemas.is_empty() {
             true => Ok(()),
@@ -201,7 +201,7 @@ impl Model {
         self.by_name.get(name).map(|index| &self.fields[*index])
     }
 
-    /// Whether a set of fields tells rows apart.
+    /// Whether a set of fields identifies a row.
     pub(crate) fn is_key(&self, fields: &[&Field]) -> bool {
         let mut positions: Vec<_> =
             fields.iter().filter_map(|it| self.by_name.get(&it.name).copied()).collect();
@@ -219,15 +219,15 @@ impl Type {
         self.kind == kind && !self.many
     }
 
-    /// Whether its values can be written to another type. What the caller gives becomes a value of
-    /// an enum; a text of a row, or another enum's value, does not.
+    /// Whether its values can be assigned to another type. A value `given` by the caller can become
+    /// a value of an enum; a text of a row, or a value of another enum, cannot.
     pub(crate) fn fits(self, to: Self, given: bool) -> bool {
         let alike = self.kind == to.kind && self.many == to.many;
         let is_value = to.enumeration.is_none() || self.enumeration == to.enumeration;
         self.widens_to(to) || alike && (is_value || given)
     }
 
-    /// Whether its values can be written to another type, which they are not of.
+    /// Whether its values can be assigned to another, wider type.
     pub(crate) fn widens_to(self, to: Self) -> bool {
         self.is(ScalarType::Integer)
             && !to.many
@@ -235,7 +235,7 @@ impl Type {
     }
 }
 
-/// What a column's values are in queries and results.
+/// The type of a column's values in queries and results, and whether they are arrays.
 pub(crate) fn scalar_of(kind: &ColumnType) -> (ScalarType, bool) {
     let kind = match kind {
         ColumnType::Boolean => ScalarType::Boolean,
@@ -261,15 +261,15 @@ fn table_of(model: &schema::Model) -> Table {
     Table { namespace: model.namespace.clone(), name: model.table_name().into_owned() }
 }
 
-/// A former name may be that of the table, or of a model that named none.
+/// The former name may be that of the table, or that of a model with a default table name.
 fn former_tables(model: &schema::Model) -> Vec<String> {
     let Some(former) = &model.renamed_from else { return Vec::new() };
-    // What is called so now says nothing of what it was.
+    // The current table name cannot also be a former one.
     let table = Some(ferro_wit::snake_case(former)).filter(|it| *it != model.table_name());
     [former.clone()].into_iter().chain(table).collect()
 }
 
-/// The sets of fields of a model that tell rows apart, by name.
+/// The sets of fields of a model that identify a row, by name.
 fn keys(model: &schema::Model) -> impl Iterator<Item = Vec<&str>> {
     let primary = [model.primary_key.iter().map(String::as_str).collect()].into_iter();
     let single = model.fields.iter().filter(|it| it.unique).map(|it| vec![it.name.as_str()]);

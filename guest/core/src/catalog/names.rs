@@ -1,9 +1,9 @@
-//! What names may be: the databases' own limits, and what must not be named by a model.
+//! Which names are allowed: the limits of the databases, and names that models must not use.
 
-/// The longest name in bytes: PostgreSQL silently cuts what is longer.
+/// The maximum length of a name in bytes: PostgreSQL silently truncates longer ones.
 pub(crate) const MAX_NAME_BYTES: usize = 63;
 
-/// What is wrong with a name, as the end of a sentence.
+/// What is wrong with a name, as a predicate.
 pub(crate) fn fault(name: &str) -> Option<String> {
     if name.is_empty() {
         return Some("is empty".into());
@@ -41,8 +41,8 @@ pub(super) fn is_system_column(name: &str) -> bool {
     HIDDEN.contains(&fold(name).as_str())
 }
 
-/// Whether PostgreSQL would take a type of this name for one of its own: those of its catalog, its
-/// arrays, which begin with `_`, and what it keeps for itself.
+/// Whether PostgreSQL would read this name as a type of its own: those of its catalog, its array
+/// types, which begin with `_`, and reserved names.
 pub(super) fn is_system_type(name: &str) -> bool {
     const TYPES: &str = "\
         aclitem any anyarray anycompatible anycompatiblearray anycompatiblemultirange \
@@ -60,12 +60,13 @@ pub(super) fn is_system_type(name: &str) -> bool {
     name.starts_with('_') || name.starts_with("pg_") || TYPES.split(' ').any(|it| it == name)
 }
 
-/// A name as SQLite compares it: letters of ASCII without their case.
+/// A name as SQLite compares it: ASCII letters in lower case.
 pub(super) fn fold(name: &str) -> String {
     name.to_ascii_lowercase()
 }
 
-/// A name made of others, cut to what the databases keep. What is cut away is told apart by a hash.
+/// A generated name, shortened to the limit of the databases. A hash replaces the part that is cut
+/// off.
 pub(crate) fn shorten(name: String) -> String {
     if name.len() <= MAX_NAME_BYTES {
         return name;
@@ -77,7 +78,8 @@ pub(crate) fn shorten(name: String) -> String {
     format!("{}_{:016x}", &name[..end], hash(name.as_bytes()))
 }
 
-/// FNV-1a: the same on every platform and in every release, as names in a database must be.
+/// FNV-1a, which is the same on every platform and in every release, as required for names in a
+/// database.
 fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)

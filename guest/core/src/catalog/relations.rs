@@ -1,4 +1,4 @@
-//! Foreign keys and many-to-many relations: what can be wrong with them, and the tables of pairs.
+//! Checks foreign keys and many-to-many relations, and builds join tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,8 +26,8 @@ pub(super) fn find(schema: &Schema, found: &mut Vec<String>) {
     faults.join_tables();
 }
 
-/// The table of pairs of a relation that names no model for it: `post_tags` for the relation
-/// `tags` of the table `post`. Its columns are named after the models and their keys.
+/// The join table of a relation that names no model for it: `post_tags` for the relation `tags` of
+/// the table `post`. Its columns are named after the models and their keys.
 pub(super) fn join_table(
     source: &Model,
     relation: &ManyToMany,
@@ -48,7 +48,7 @@ pub(super) fn join_table(
     }
 }
 
-/// What names columns after a model, and after those that it was before.
+/// Prefixes of columns that are named after a model, including its former name.
 fn prefixes(model: &Model) -> Vec<String> {
     let former = model.renamed_from.as_deref().map(snake_case);
     [snake_case(&model.name)].into_iter().chain(former).collect()
@@ -81,7 +81,8 @@ impl<'a> Faults<'a> {
         self.schema.models.iter().find(|it| it.name == name)
     }
 
-    /// A name means one thing on a model: a field, a relation, or the way back of another's.
+    /// A name must be unique on a model: among fields, relations, and the reverse sides of other
+    /// models' relations.
     fn names(&mut self) {
         let mut known: BTreeSet<(&str, &str)> = BTreeSet::new();
         for model in &self.schema.models {
@@ -192,7 +193,7 @@ impl<'a> Faults<'a> {
         }
     }
 
-    /// The tables of pairs have names of their own.
+    /// The names of join tables must be unique.
     fn join_tables(&mut self) {
         let fold =
             |table: &Table| (table.namespace.as_deref().map(names::fold), names::fold(&table.name));
@@ -209,7 +210,7 @@ impl<'a> Faults<'a> {
                 if !tables.insert(fold(&join.table)) {
                     self.found.push(format!("{at}: its table {table} exists already"));
                 }
-                // PostgreSQL keeps the row type of a table among the other types.
+                // On PostgreSQL, each table is also a type.
                 let mut enums = self.schema.enums.iter();
                 let name = names::fold(&join.table.name);
                 if enums.any(|it| names::fold(&it.name) == name) {

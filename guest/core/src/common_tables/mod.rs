@@ -1,8 +1,8 @@
-//! The stage between `validate` and `typing`: which common tables a statement leads to, and what
-//! columns they have. From then on they look like models, without a key and without relations.
+//! The stage between `validate` and `typing`: finds the common tables that a statement reads, and
+//! their columns. From then on they look like models without keys and relations.
 //!
-//! Their names are those of a query, so they are no names in SQL: there they are numbered, and so are
-//! their columns. What a caller calls them cannot come to mean a table that it may not see.
+//! Their names belong to the query and are not used in SQL, where tables and columns are numbered.
+//! So a name that the caller chooses can never refer to a table that it may not see.
 
 mod reach;
 
@@ -16,39 +16,40 @@ use crate::policy::View;
 use crate::task::Task;
 use crate::typing::{Column, Typing};
 
-/// The most common tables of a query.
+/// The maximum number of common tables in a query.
 pub(crate) const MAX_COMMON: usize = 32;
 
-/// How often the step of a recursive table is looked at to find out which of its columns can be null.
+/// How many times the step of a recursive table is checked to find out which of its columns are
+/// nullable.
 const ROUNDS: usize = 4;
 
-/// A common table that a statement leads to.
+/// A common table that a statement reads.
 #[derive(Debug)]
 pub(crate) struct Common {
-    /// What it looks like to the selects that read it.
+    /// Its model for the selects that read it.
     pub(crate) model: Model,
-    /// Parameters stand in it, or in a table that it reads.
+    /// Whether it, or a table that it reads, contains parameters.
     pub(crate) parameter: bool,
-    /// It reads other common tables.
+    /// Whether it reads other common tables.
     pub(crate) derived: bool,
 }
 
-/// The common tables of a query, as far as they are known.
+/// The common tables of a query that are known so far.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Commons<'a> {
     query: &'a Query,
-    /// By their number; none for those that nothing leads to.
+    /// By number; `None` for those that the statement does not read.
     known: &'a [Option<Common>],
-    /// The next one, while its step is looked at.
+    /// The next one, while its step is checked.
     own: Option<&'a Common>,
 }
 
-/// The name of a common table in a statement. No table and no column of a model may have it.
+/// The name of a common table in a statement, which no table or column of a model may have.
 pub(crate) fn table_name(index: usize) -> String {
     format!("common{index}")
 }
 
-/// Looks at the common tables that a statement leads to.
+/// Checks the common tables that a statement reads.
 pub(crate) fn find(
     catalog: &Catalog,
     query: &Query,
@@ -75,7 +76,7 @@ pub(crate) fn find(
     Ok(tables)
 }
 
-/// Says which common table an error is about.
+/// Adds the name of the common table to an error.
 fn of_table(table: &CommonTable) -> impl FnOnce(Error) -> Error {
     move |mut error| {
         error.message = format!("common table {}: {}", shown(&table.name), error.message);
@@ -83,7 +84,8 @@ fn of_table(table: &CommonTable) -> impl FnOnce(Error) -> Error {
     }
 }
 
-/// A name that only a model has which the caller may not see is free.
+/// Checks the names of common tables. The name of a model that the caller may not see counts as
+/// free.
 fn check_names(catalog: &Catalog, query: &Query, scope: Option<&Scope>) -> Result<(), Error> {
     if query.common.len() > MAX_COMMON {
         return Err(limit(format!("more than {MAX_COMMON} common tables")));
@@ -97,7 +99,7 @@ fn check_names(catalog: &Catalog, query: &Query, scope: Option<&Scope>) -> Resul
         }
         match View::open(catalog, scope, &table.name) {
             Ok(_) => return Err(of_table(table)(invalid("there is a model of that name"))),
-            // A scope that cannot be kept is none to hide behind.
+            // An invalid scope is reported, and not taken as hiding the model.
             Err(error) if error.kind == ErrorKind::InvalidConfiguration => return Err(error),
             Err(_) => {}
         }
@@ -110,7 +112,6 @@ impl<'a> Commons<'a> {
         Self { query, known, own: None }
     }
 
-    /// A common table by its number.
     pub(crate) fn get(&self, index: usize) -> Option<&'a Common> {
         match self.own {
             Some(own) if index == self.known.len() => Some(own),
@@ -118,13 +119,13 @@ impl<'a> Commons<'a> {
         }
     }
 
-    /// A common table by its name, as a select sees it.
+    /// A common table by its name, as a view for selects.
     pub(crate) fn view(&self, name: &str) -> Option<View<'a>> {
         let index = self.query.common.iter().position(|it| it.name == name)?;
         Some(View::of_common(index, &self.get(index)?.model))
     }
 
-    /// Fails for the name of a common table where rows are written.
+    /// Fails if this is a common table, since rows are only written to models.
     pub(crate) fn check_written(&self, name: &str) -> Result<(), Error> {
         match self.query.common.iter().any(|it| it.name == name) {
             true => Err(invalid(format!(
@@ -136,13 +137,13 @@ impl<'a> Commons<'a> {
     }
 }
 
-/// Finds out what a common table is, from those before it.
+/// Derives the columns of a common table from those before it.
 #[derive(Clone, Copy)]
 struct Finder<'a> {
     task: Task<'a>,
 }
 
-/// What a select returns, and what stands in it.
+/// The columns of a select, and whether it contains parameters.
 struct Rows<'a> {
     columns: Vec<Column<'a>>,
     parameter: bool,
@@ -168,9 +169,9 @@ impl Finder<'_> {
         }
     }
 
-    /// A column can be null if the step makes it null, maybe of another one that can be, and is of an
-    /// enum if all that the step adds is. If that takes long to find out, all of them can be null, and
-    /// none is of an enum.
+    /// A column is nullable if the step can make it null, possibly from another nullable column. It
+    /// is of an enum if all values that the step adds are. If that is not settled after some
+    /// rounds, all columns are nullable, and none is of an enum.
     fn recursive(
         &self,
         table: &CommonTable,
@@ -218,14 +219,14 @@ impl Finder<'_> {
         Ok(common)
     }
 
-    /// Makes texts of the values of an enum, which not all are that the step adds.
+    /// Turns the column into a text, as the step also adds values that are not of its enum.
     fn make_text(&self, column: &mut Field) {
         let ty = Type { enumeration: None, ..column.ty };
         let (catalog, Field { name, column: place, .. }) = (self.task.catalog, &*column);
         *column = catalog.common_field(name, place.clone(), ty, column.nullable);
     }
 
-    /// Looks at a select as at a statement of its own.
+    /// Checks a select like a separate statement.
     fn rows<'s>(
         &'s self,
         select: &'s Select,
@@ -256,7 +257,7 @@ impl Finder<'_> {
     }
 }
 
-/// Both databases want a step to be a plain select.
+/// Both databases require the step to be a plain select.
 fn check_step(step: &Select) -> Result<(), Error> {
     let plain = matches!(step.distinct, Distinct::No)
         && step.group_by.is_empty()

@@ -1,4 +1,4 @@
-//! The way from a statement to the common tables that it reads.
+//! Finds the common tables that a statement reads.
 
 use ferro_wit::query::{CommonTable, NodeRef, Projection, Query, RowSource, SelectRef, Statement};
 use ferro_wit::types::Error;
@@ -7,8 +7,8 @@ use super::of_table;
 use crate::error::{invalid, shown};
 use crate::validate::{children, select_nodes};
 
-/// The common tables that a statement leads to, each with those that it reads itself: earlier ones
-/// only, so that none reads itself, but for the step of a recursive one.
+/// The common tables that a statement reads, each with those that it reads itself. They can only be
+/// earlier ones, so none reads itself, except in the step of a recursive table.
 pub(super) fn reached(query: &Query) -> Result<Vec<Option<Vec<usize>>>, Error> {
     let mut reached = vec![None; query.common.len()];
     for (_, table) in of_statement(query).mentions {
@@ -27,7 +27,7 @@ pub(super) fn reached(query: &Query) -> Result<Vec<Option<Vec<usize>>>, Error> {
     Ok(reached)
 }
 
-/// The earlier tables that one reads.
+/// The earlier tables that a table reads.
 fn reads(query: &Query, index: usize) -> Result<Vec<usize>, Error> {
     let CommonTable { rows, step, .. } = &query.common[index];
     let mut mentions = Walk::from(query, [*rows], []).mentions;
@@ -85,12 +85,12 @@ fn of_statement(query: &Query) -> Walk<'_> {
     }
 }
 
-/// Everything that selects and nodes lead to.
+/// Everything that is reachable from some selects and nodes.
 struct Walk<'a> {
     query: &'a Query,
     selects: Vec<bool>,
     nodes: Vec<bool>,
-    /// The selects that read common tables, and which.
+    /// The selects that read common tables, with the tables.
     mentions: Vec<(SelectRef, usize)>,
 }
 

@@ -1,4 +1,4 @@
-//! Values as other types: those that a query casts, and those that a place wants.
+//! Conversions of values: those that a query asks for, and those that their context requires.
 
 use ferro_wit::query::{Node, NodeRef};
 use ferro_wit::types::{Error, ScalarType};
@@ -9,7 +9,7 @@ use crate::dialect::{self, Spelling as _};
 use crate::sql::quoted;
 
 impl Compiler<'_> {
-    /// Writes a node as an operand; the value of an enum as a text.
+    /// Writes a node as an operand; values of enums as texts.
     pub(super) fn text_operand(&mut self, node: NodeRef) -> Result<(), Error> {
         match self.native_enum(node)? {
             Some(_) => self.cast_as(node, self.dialect.cast_type(ScalarType::Text)),
@@ -25,7 +25,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// Writes a value for a column of a type.
+    /// Writes a value to assign to a column of this type.
     pub(crate) fn assigned(&mut self, node: NodeRef, to: Type) -> Result<(), Error> {
         let fact = self.fact(node)?;
         let is_integer = fact.ty.is_some_and(|it| it.is(ScalarType::Integer));
@@ -42,11 +42,11 @@ impl Compiler<'_> {
         }
     }
 
-    /// Writes a number to calculate with. It has 64 bits, whatever its column has.
+    /// Writes a number for arithmetic, with 64 bits, even if its column has fewer.
     pub(super) fn number(&mut self, node: NodeRef) -> Result<(), Error> {
         let kind = self.fact(node)?.ty.map(|it| it.kind);
         let has_bits = kind.filter(|it| matches!(it, ScalarType::Integer | ScalarType::Float));
-        // What is calculated, cast or passed has all of them.
+        // Computed, cast and bound values have 64 bits already.
         let may_be_narrow = !matches!(
             self.node(node),
             Node::Parameter(_) | Node::Unary(_) | Node::Binary(_) | Node::Cast(_) | Node::Json(_)
@@ -59,7 +59,8 @@ impl Compiler<'_> {
         }
     }
 
-    /// Writes a template of a select, which is run once wherever it stands there.
+    /// Writes a template for a subquery, which is evaluated only once although the template may
+    /// mention it several times.
     fn checked_once(&mut self, template: &str, select: NodeRef) -> Result<(), Error> {
         self.sql.push("(SELECT ");
         self.filled(template, |it, _| {
@@ -72,7 +73,7 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// Writes an integer, or an error where it has become a float.
+    /// Writes an integer, or an error if it overflowed and became a float.
     pub(super) fn checked_integer(&mut self, node: NodeRef) -> Result<(), Error> {
         match self.dialect.checked_integer() {
             Some(template) if self.fact(node)?.fallible => match self.node(node) {
@@ -83,7 +84,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// Writes a cast of a number; of an integer, or an error where it has become a float.
+    /// Writes a cast of a number; an integer that overflowed and became a float is an error.
     fn cast_number(&mut self, node: NodeRef, to: ScalarType) -> Result<(), Error> {
         self.sql.push("CAST(");
         match self.fact(node)?.ty.is_some_and(|it| it.is(ScalarType::Integer)) {

@@ -1,4 +1,4 @@
-//! Comparisons: of decimals that are texts, of values of enums, and with lists.
+//! Comparisons: of decimals stored as texts, of values of enums, and with lists.
 
 use ferro_wit::query::{Node, NodeRef};
 use ferro_wit::types::{Error, ScalarType};
@@ -35,8 +35,8 @@ impl Compiler<'_> {
         Ok(found && !self.dialect.features().decimals)
     }
 
-    /// Writes one side of a comparison. The collation of the first side decides; columns bring
-    /// theirs along, those that are cast, too.
+    /// Writes one side of a comparison. The collation of the left side decides; columns have one,
+    /// even if they are cast.
     pub(super) fn comparand(
         &mut self,
         node: NodeRef,
@@ -57,7 +57,7 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// Writes the collation of a decimal that brings none along, where it needs one.
+    /// Writes the collation of a decimal that needs one and does not have it.
     pub(super) fn collation(&mut self, node: NodeRef) -> Result<(), Error> {
         if self.compares_decimals(&[node])? && !matches!(self.node(node), Node::Field(_)) {
             self.sql.push(DECIMAL_COLLATION);
@@ -65,8 +65,8 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// The native type under which both sides compare, if one is a value of an enum and the
-    /// other can be made one.
+    /// The native type in which both sides are compared, if one is a value of an enum and the other
+    /// can be converted to it.
     fn compared_enum(&mut self, left: NodeRef, right: NodeRef) -> Result<Option<String>, Error> {
         let enums = (self.native_enum(left)?, self.native_enum(right)?);
         Ok(match enums {
@@ -85,7 +85,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// Writes one of the values of which an expression of a type is one.
+    /// Writes a value that is compared with an expression of type `ty`.
     pub(super) fn one_of(&mut self, ty: Option<Type>, node: NodeRef) -> Result<(), Error> {
         match self.native_type(ty) {
             Some(name) => self.enum_comparand(node, &name),
@@ -93,7 +93,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// The quoted name of the type that the database has for the enum that a node is a value of.
+    /// The quoted name of the database's type for the enum of a node.
     pub(super) fn native_enum(&mut self, node: NodeRef) -> Result<Option<String>, Error> {
         let ty = self.fact(node)?.ty;
         Ok(self.native_type(ty))
@@ -104,8 +104,8 @@ impl Compiler<'_> {
         Some(quoted(&self.catalog.enums[index].name))
     }
 
-    /// Whether lists are looked into that are made of a group, where none are values: a select of
-    /// its own does that, in which aggregates of the select around have no place.
+    /// Whether lists are searched that are aggregated over a group, on a database without arrays: a
+    /// subquery does that, which cannot contain aggregates of the enclosing select.
     pub(super) fn is_list_of_group(&mut self, nodes: &[NodeRef]) -> Result<bool, Error> {
         let mut found = false;
         for node in nodes {
@@ -114,7 +114,7 @@ impl Compiler<'_> {
         Ok(found && !self.dialect.features().arrays)
     }
 
-    /// Writes what is made of two nodes, which stand beside it under names.
+    /// Writes an expression of two nodes, which are first selected under names.
     pub(super) fn beside(
         &mut self,
         nodes: [NodeRef; 2],
@@ -177,7 +177,7 @@ impl Compiler<'_> {
         self.sql.push(if_null);
         match name {
             Some(name) => self.cast_as(list, &format!("{name}[]"))?,
-            // A column may hold a blob, which is not to be taken for JSON.
+            // A column may hold a blob, which must not be read as JSON.
             None if !self.dialect.features().arrays
                 && !matches!(self.node(list), Node::Parameter(_)) =>
             {

@@ -1,5 +1,5 @@
-//! Inserts of the rows of a select: the select stands ahead of the statement, and its columns are
-//! made what the fields want.
+//! Inserts of the rows of a select: the select precedes the statement, and its columns are
+//! converted to the types of the fields.
 
 use ferro_wit::query::{Insert, SelectRef};
 use ferro_wit::types::{Error, ScalarType};
@@ -15,7 +15,8 @@ use crate::typing::Column;
 pub(super) const SOURCE: &str = "source.rows";
 
 impl<'a> Compiler<'a> {
-    /// Writes the select ahead of the statement, checked against the fields; what to select of it.
+    /// Writes the select before the statement, checked against the fields; returns what to select
+    /// from it.
     pub(super) fn selected_rows(
         &mut self,
         fields: &[&'a Field],
@@ -41,7 +42,7 @@ impl<'a> Compiler<'a> {
         listed.map(|((field, column), name)| self.fitted(field, column, name)).collect()
     }
 
-    /// Writes ` FROM` the select. Without a condition SQLite would read `ON CONFLICT` as a join.
+    /// Writes ` FROM` the select. Without a condition, SQLite would read `ON CONFLICT` as a join.
     pub(super) fn source_rows(&mut self, insert: &Insert) {
         self.sql.push(&format!(" FROM \"{SOURCE}\""));
         if insert.conflict.is_some() {
@@ -50,7 +51,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// A column of the select as what a field wants.
+    /// A column of the select, converted for a field.
     fn fitted(&self, field: &Field, column: &Column<'_>, name: &str) -> Result<String, Error> {
         let (to, features) = (field.ty, self.dialect.features());
         let enumeration = to.enumeration.filter(|_| features.enums);
@@ -72,7 +73,7 @@ impl<'a> Compiler<'a> {
                 self.typing.describe(ty)
             )));
         }
-        // On SQLite it may have become a float.
+        // On SQLite, it may have overflowed and become a float.
         let value = match self.dialect.checked_integer() {
             Some(template) if column.fallible && ty.is(ScalarType::Integer) => {
                 template.replace("{0}", name)

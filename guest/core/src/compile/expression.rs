@@ -1,4 +1,4 @@
-//! Expressions as SQL. They have been typed before, so this module only spells them.
+//! Writes expressions as SQL. Their types have been checked before.
 
 use ferro_wit::query::{
     BinaryOperator, CaseExpression, FunctionCall, JsonChange, JsonPath, Literal, Node, NodeRef,
@@ -12,12 +12,11 @@ use crate::dialect::{self, DECIMAL_NEGATE, Spelling as _, documents, moments};
 use crate::error::unsupported;
 use crate::functions::{self, Function};
 
-/// How many terms stand side by side before they are put in groups: SQLite nests them, and limits
-/// how deep.
+/// From this number on, terms are grouped: SQLite nests terms, and limits the depth.
 const GROUP_TERMS: usize = 16;
 
 impl<'a> Compiler<'a> {
-    /// Writes a node. What has operands is not in parentheses.
+    /// Writes a node. Operators are not put in parentheses.
     pub(crate) fn expression(&mut self, node: NodeRef) -> Result<(), Error> {
         self.sql.check_size()?;
         self.count_texts(node)?;
@@ -89,8 +88,8 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Writes a condition as one of several: all but these themselves bind more closely than `AND`
-    /// and `OR`.
+    /// Writes a condition as one of several: all but `AND` and `OR` themselves bind more tightly
+    /// than these.
     pub(crate) fn term(&mut self, node: NodeRef) -> Result<(), Error> {
         match self.node(node) {
             Node::AllOf(_) | Node::AnyOf(_) => self.operand(node),
@@ -188,7 +187,7 @@ impl<'a> Compiler<'a> {
         write(self, right)
     }
 
-    /// Writes an operator that the databases spell in different ways.
+    /// Writes an operator that is spelled differently by the databases.
     fn template(
         &mut self,
         operator: BinaryOperator,
@@ -218,7 +217,8 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    /// Writes a template: `{0}`, `{1}` and `{2}` stand for what is written in their places.
+    /// Writes a template, in which `{0}`, `{1}` and `{2}` are replaced by what `write` writes for
+    /// them.
     pub(super) fn filled(
         &mut self,
         template: &str,
@@ -245,11 +245,11 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Writes a part of a document, as the type that is asked for.
+    /// Writes a part of a document as the requested type.
     fn json(&mut self, path: &JsonPath) -> Result<(), Error> {
         let template = documents::template(self.dialect, path.kind)
             .ok_or_else(|| unsupported(format!("json as {}", path.kind)))?;
-        // Keys have been checked to hold no quotes.
+        // Keys have been checked not to contain quotes.
         let (before, after) = documents::steps(self.dialect, &path.steps);
         self.filled(template, |it, _| {
             it.sql.check_size()?;
@@ -260,7 +260,7 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    /// Writes a document in which a part is set, or that is without it.
+    /// Writes a document in which a part is set or removed.
     fn json_change(&mut self, change: &JsonChange) -> Result<(), Error> {
         let Some(value) = change.value else {
             let (before, after) = documents::removing(self.dialect, &change.steps);
@@ -287,7 +287,7 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Writes terms of a conjunction or disjunction, in groups if they are many.
+    /// Writes the terms of a conjunction or disjunction, in groups if there are many.
     fn terms(&mut self, terms: &[NodeRef], operator: &str, empty: bool) -> Result<(), Error> {
         if terms.is_empty() {
             self.sql.push(self.dialect.boolean(empty));

@@ -1,8 +1,9 @@
-//! Eager loading: the rows of each relation that is included are a step of their own, bound to the
-//! keys that the step of their parents returned.
+//! Eager loading: each included relation is a separate step, bound to the keys that the step of its
+//! parents returned.
 //!
-//! So are those of a relation to one row: a row that many refer to comes once, and there is one way
-//! to keep a scope. A path in a projection, `author.name`, joins instead.
+//! This also applies to a relation to one row: a row that many others refer to is returned once,
+//! and scopes are applied in the same way. A path in a projection, such as `author.name`, is joined
+//! instead.
 
 use ferro_wit::plan::Step;
 use ferro_wit::query::{Distinct, Projection, Select, SelectRef};
@@ -20,7 +21,7 @@ use crate::typing::Column;
 pub(super) const RELATED: &str = "related.rows";
 
 impl<'a> Compiler<'a> {
-    /// The rows of a select, and then those of the relations that it includes.
+    /// Compiles a select, and then the relations that it includes.
     pub(super) fn select_and_relations(mut self, select: SelectRef) -> Result<Vec<Step>, Error> {
         let select = self.select_at(select);
         if select.includes.is_empty() {
@@ -40,8 +41,8 @@ impl<'a> Compiler<'a> {
         Ok(steps)
     }
 
-    /// The rows of a relation. The compiler's own rows are those of the parents, which are no part
-    /// of the statement.
+    /// Compiles the rows of a relation. The compiler's first frame is that of the parents, which
+    /// are not in the statement.
     fn load(mut self, load: &Load<'a>) -> Result<Step, Error> {
         let frame = self.typing.open_related(0, load.name(), None)?;
         self.typing.enter(frame);
@@ -74,7 +75,7 @@ impl<'a> Compiler<'a> {
         Ok(step)
     }
 
-    /// What the query's own rows cannot have if relations are loaded with them.
+    /// Checks for what the query's own rows cannot have if relations are loaded with them.
     fn check_rows_with_relations(&mut self, select: &'a Select) -> Result<(), Error> {
         if !select.combined.is_empty() {
             return Err(invalid("combined selects load no relations"));
@@ -91,7 +92,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// A select of related rows has a projection, a filter, an order, a limit and an offset.
+    /// A select of related rows may have a projection, a filter, an order, a limit and an offset.
     fn check_rows_of_relation(&mut self, select: &'a Select) -> Result<(), Error> {
         let plain = matches!(select.distinct, Distinct::No)
             && select.group_by.is_empty()
@@ -121,13 +122,13 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// The columns that come after those of a projection.
+    /// The additional columns after the projection.
     pub(super) fn extra_columns(&self) -> Vec<Column<'a>> {
         let row = self.typing.frame().row;
         self.extra.iter().map(|it| it.column(row)).collect()
     }
 
-    /// Writes the columns that come after those of a projection.
+    /// Writes the additional columns after the projection.
     pub(super) fn extra(&mut self) {
         for extra in self.extra.clone() {
             self.sql.push(", ");
@@ -144,7 +145,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Writes the number of a row among those of its parent.
+    /// Writes the number of a row among the rows of its parent.
     fn place_among_siblings(&mut self, load: &Load<'a>, select: &'a Select) -> Result<(), Error> {
         self.sql.push(", row_number() OVER (PARTITION BY ");
         self.separated(", ", &load.keys, |it, key| it.extra_column(&key.own));
@@ -153,7 +154,7 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Leaves out what is beyond the limit of each parent.
+    /// Applies the limit and offset within each parent.
     fn limit_siblings(&mut self, select: &'a Select, columns: usize) -> Result<(), Error> {
         let mut names: Vec<_> = (0..columns).map(|it| quoted(&format!("c{it}"))).collect();
         let listed = names.join(", ");
@@ -177,7 +178,7 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Writes that a row has one of the parents that were returned.
+    /// Writes the condition that a row belongs to one of the returned parents.
     fn has_parents(&mut self, load: &Load<'a>) {
         if let [key] = load.keys.as_slice() {
             self.extra_column(&key.own);
@@ -199,7 +200,7 @@ impl<'a> Compiler<'a> {
         self.sql.push(")");
     }
 
-    /// Writes the placeholder of what the parents have as a key.
+    /// Writes the placeholder for the keys of the parents.
     fn returned(&mut self, load: &Load<'a>, key: &Key<'a>) {
         let ty = key.parent.ty;
         let name = ty.enumeration.filter(|_| self.dialect.features().enums);

@@ -1,4 +1,4 @@
-//! Selects that stand in expressions: as a value, in `EXISTS`, and as a list.
+//! Subqueries: as a value, in `EXISTS`, and as a list.
 
 use ferro_wit::query::{Distinct, NodeRef, Output, Projection, Select, SelectRef};
 use ferro_wit::types::Error;
@@ -9,7 +9,7 @@ use crate::dialect::Spelling as _;
 use crate::policy;
 
 impl<'a> Compiler<'a> {
-    /// Writes a select that stands in an expression, in parentheses.
+    /// Writes a subquery in parentheses.
     pub(super) fn subquery(&mut self, node: NodeRef, select: SelectRef) -> Result<(), Error> {
         self.inner_rows(node, select, Listed::Value { guarded: false })
     }
@@ -54,11 +54,11 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Writes the rows of a select of which it is asked whether there is any.
+    /// Writes the rows of a select inside `EXISTS`.
     pub(super) fn any_rows(&mut self, select: &'a Select) -> Result<(), Error> {
         let listed = self.listed_for_count(select)?;
         let ordered = self.order_has_parameters(select)?;
-        // SQLite leaves out the `DISTINCT` of what only has to exist, whose rows an offset counts.
+        // SQLite drops the `DISTINCT` inside an `EXISTS`, but an offset must count distinct rows.
         let inside = matches!(select.distinct, Distinct::Rows) && select.offset.is_some();
         self.sql.push(if inside { "SELECT 1 FROM (" } else { "" });
         self.rows(select, listed, ordered)?;
@@ -66,9 +66,9 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Writes the only column of a select: where it is looked for in a list, as what is returned, an
-    /// enum as its text, and guarded, since databases may compare it with the outer value before they
-    /// ask whether the row is in scope.
+    /// Writes the only column of a select. Inside a list it is written like a returned value, an
+    /// enum as its text. With `guarded`, it is only evaluated for rows in scope, since databases
+    /// may compare it with the outer value before they check that.
     pub(super) fn only_value(&mut self, select: &'a Select, guarded: bool) -> Result<(), Error> {
         match &select.projection {
             Projection::Outputs(outputs) => {

@@ -1,5 +1,5 @@
-//! Inserts: one row of parameters, a batch, or the rows of a select; and what happens where a key is
-//! taken.
+//! Inserts: of one row of parameters, of a batch, or of the rows of a select; and conflicts of
+//! keys.
 
 use std::collections::BTreeSet;
 
@@ -16,9 +16,9 @@ use crate::policy::{self, View, Write};
 use crate::sql::{quoted, quoted_list};
 use crate::typing::Bounds;
 
-/// The most rows of one statement: more gain nothing.
+/// The maximum rows of one statement: more are not faster.
 const MAX_ROWS: usize = 100;
-/// The most values of one statement that takes many rows: more would pass the limits on its length.
+/// The maximum values of a statement with many rows: more would exceed the limits on its length.
 const MAX_VALUES: usize = 16_000;
 
 impl<'a> Compiler<'a> {
@@ -38,8 +38,8 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// One step that takes the whole batch where arrays can carry it; else steps that take many
-    /// rows or one.
+    /// One step for the whole batch if the database has arrays; else steps for many rows and for
+    /// one.
     fn insert_batch(self, insert: &'a Insert, fields: &[&'a Field]) -> Result<Vec<Step>, Error> {
         let arrays = fields.iter().any(|it| it.ty.many);
         if self.dialect.features().arrays && !arrays && !fields.is_empty() {
@@ -132,9 +132,9 @@ impl<'a> Compiler<'a> {
         });
     }
 
-    /// `SELECT … FROM (SELECT unnest(…), …)`: each column of the batch is one array. PostgreSQL steps
-    /// through them side by side; `FROM unnest(…, …)` would first write all of them to a table of its
-    /// own, which takes as long as the insert.
+    /// `SELECT … FROM (SELECT unnest(…), …)`: each column of the batch is one array. PostgreSQL
+    /// iterates over all of them in parallel; `FROM unnest(…, …)` would first write them to a
+    /// temporary table, which takes as long as the insert.
     fn insert_unnested(&mut self, fields: &[&'a Field]) {
         let names: Vec<_> = (0..fields.len()).map(|it| quoted(&format!("c{it}"))).collect();
         self.sql.push(" SELECT ");
@@ -153,7 +153,7 @@ impl<'a> Compiler<'a> {
         self.sql.push(&format!(") AS \"r\" ({})", names.join(", ")));
     }
 
-    /// Writes each column of the batch as the values of one array.
+    /// Writes each column of the batch as an unnested array.
     pub(super) fn arrays(&mut self, fields: &[&Field]) {
         self.separated(", ", (0..).zip(fields), |it, (position, field)| {
             it.sql.push("unnest(");
@@ -167,7 +167,7 @@ impl<'a> Compiler<'a> {
         self.separated(", ", fields, |it, field| it.sql.name(&field.column));
     }
 
-    /// The same rows as a stream, which has no place for conflicts, and gives nothing back.
+    /// The same rows as a stream, which supports neither conflicts nor `RETURNING`.
     fn bulk(&self, insert: &Insert, fields: &[&'a Field]) -> Option<Bulk> {
         if insert.conflict.is_some() || insert.returning.is_some() {
             return None;
@@ -189,7 +189,7 @@ impl<'a> Compiler<'a> {
         Some(Bulk { sql, table, columns, values })
     }
 
-    /// The forced fields that an insert does not name, each with its value.
+    /// The forced fields that the insert does not list, each with its value.
     fn added(&self, fields: &[&Field]) -> Vec<(&'a Field, u32)> {
         let named = |field: &Field| fields.iter().any(|it| it.name == field.name);
         let forced = self.view().forced.iter().filter(|it| !named(it.field));
@@ -205,9 +205,9 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Writes a forced value as the grant has it, whatever a model says of its column: with its own
-    /// digits, and as an enum only where that is the same text. Else there are two rows where one has
-    /// to be, which is an error.
+    /// Writes a forced value exactly as it is in the grant, whatever the model declares for its
+    /// column: with its own digits, and as an enum only if that has the same text. Otherwise the
+    /// statement fails, with two rows where only one is allowed.
     fn forced_value(&mut self, field: &Field, value: u32) {
         let is_enum = field.ty.enumeration.is_some() && self.dialect.features().enums;
         let write = |it: &mut Self| it.sql.forced(value, field.ty.kind, false);
@@ -227,7 +227,7 @@ impl<'a> Compiler<'a> {
         self.sql.push(")");
     }
 
-    /// Writes a value as its column keeps it: as the enum, or with the digits that it wants.
+    /// Writes a value as its column stores it: as the enum, or with the declared digits.
     pub(super) fn as_stored(&mut self, field: &Field, write: impl FnOnce(&mut Self)) {
         let (before, after) = self.sized(field);
         self.sql.push(before);
@@ -235,7 +235,7 @@ impl<'a> Compiler<'a> {
         self.sql.push(&after);
     }
 
-    /// What stands before and behind a value that goes to a field of so many digits.
+    /// What to write before and after a value for a decimal field of a declared size.
     pub(super) fn sized(&self, field: &Field) -> (&'static str, String) {
         let size = match &field.kind {
             ColumnType::Decimal(Some(size)) => self.dialect.sized(size),
@@ -244,7 +244,7 @@ impl<'a> Compiler<'a> {
         size.unwrap_or_default()
     }
 
-    /// Writes a value, as the enum that its column wants.
+    /// Writes a value, cast to the enum of its column if it has one.
     pub(super) fn as_enum(&mut self, field: &Field, write: impl FnOnce(&mut Self)) {
         match field.ty.enumeration {
             Some(index) if self.dialect.features().enums => {
@@ -293,7 +293,7 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// A parameter that is the value of a field has the field's type elsewhere too.
+    /// A parameter that is the value of a field must have the field's type everywhere else.
     fn check_parameters(&self, fields: &[&Field]) -> Result<(), Error> {
         for node in &self.query.nodes {
             let Node::Parameter(it) = node else { continue };
@@ -310,7 +310,7 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// How the values of an insert reach the statement.
+/// How a statement gets the values of an insert.
 #[derive(Debug, Clone, Copy)]
 enum Rows {
     Parameters,
@@ -319,20 +319,20 @@ enum Rows {
     Select(SelectRef),
 }
 
-/// How many rows the statements take that share a batch, for rows of so many values.
+/// The numbers of rows of the statements for a batch, for rows of this many values.
 pub(super) fn batch_sizes(values: usize) -> Vec<usize> {
     let mut sizes = vec![(MAX_VALUES / values.max(1)).clamp(1, MAX_ROWS), 1];
     sizes.dedup();
     sizes
 }
 
-/// The fields that the rows carry, each once.
+/// The fields of the rows, without duplicates.
 fn fields<'a>(view: &View<'a>, insert: &Insert) -> Result<Vec<&'a Field>, Error> {
     let twice = |name: &str| format!("field {name} is inserted twice");
     each_once(&insert.fields, |name| view.writable(name), twice)
 }
 
-/// The fields that are found by some names, each once.
+/// Finds fields by name, without duplicates.
 pub(super) fn each_once<'a>(
     names: &[String],
     find: impl Fn(&str) -> Result<&'a Field, Error>,

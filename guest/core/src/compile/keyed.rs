@@ -1,4 +1,4 @@
-//! Updates by a batch: each of its rows updates the row that has its key, many in one statement.
+//! Updates by a batch: each row of the batch updates the row with its key, many in one statement.
 
 use ferro_wit::plan::Step;
 use ferro_wit::query::{KeyedBatch, Update};
@@ -16,8 +16,8 @@ use crate::sql::quoted;
 pub(super) const BATCH: &str = "batch.rows";
 
 impl<'a> Compiler<'a> {
-    /// One step that takes the whole batch where arrays can carry it; else steps that take many
-    /// rows or one.
+    /// One step for the whole batch if the database has arrays; else steps for many rows and for
+    /// one.
     pub(super) fn update_batch(
         self,
         update: &'a Update,
@@ -67,7 +67,7 @@ impl<'a> Compiler<'a> {
         Ok(step)
     }
 
-    /// Writes the rows of the batch ahead of the statement.
+    /// Writes the rows of the batch before the statement.
     fn given(&mut self, fields: &[&'a Field], rows: Option<usize>) {
         match rows {
             None => {
@@ -89,7 +89,7 @@ impl<'a> Compiler<'a> {
         self.sql.move_ahead(BATCH, &names);
     }
 
-    /// Writes a field of the row of the batch.
+    /// Writes a field of the current row of the batch.
     pub(super) fn of_batch(&mut self, field: &Field) {
         let batch = self.typing.batch.as_ref();
         let position = batch.and_then(|it| it.iter().position(|name| *name == field.name));
@@ -98,12 +98,12 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// No column of a model is called so by chance: `RETURNING` names those of the table alone.
+/// A name that no column of a model has, so that names in `RETURNING` only refer to the table.
 fn given_name(position: usize) -> String {
     format!("given.{position}")
 }
 
-/// The fields that the rows carry, each once, among them a key.
+/// The fields of the rows, without duplicates, which must include a key.
 fn fields<'a>(view: &View<'a>, batch: &KeyedBatch) -> Result<Vec<&'a Field>, Error> {
     let twice = |name: &str| format!("the batch has field {name} twice");
     let fields = each_once(&batch.fields, |name| view.nameable(name), twice)?;

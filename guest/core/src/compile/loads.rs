@@ -1,5 +1,5 @@
-//! The result sets that a query with included relations has: which rows they have, what these list so
-//! that they find their parents, and which select limits them.
+//! The result sets of a query with included relations: their rows, the columns that link them to
+//! their parents, and the select that limits them.
 
 use ferro_wit::query::{Inclusion, Node, Projection, Query, Select};
 use ferro_wit::types::{Attachment, Error};
@@ -10,10 +10,10 @@ use crate::policy::View;
 use crate::task::Task;
 use crate::typing::Column;
 
-/// The most relations that a query loads.
+/// The maximum number of included relations.
 const MAX_INCLUDES: usize = 64;
 
-/// The result sets of a select, the first of which has its own rows, each after that of its parents.
+/// The result sets of a select: its own rows first, and each relation after its parents.
 pub(super) fn find<'a>(
     task: Task<'a>,
     view: View<'a>,
@@ -35,22 +35,22 @@ pub(super) fn find<'a>(
     Ok(loads.found)
 }
 
-/// Rows that come in a result set of their own.
+/// The rows of one result set.
 pub(super) struct Load<'a> {
-    /// From the query's model to these rows; none for its own.
+    /// The path from the query's model to these rows; empty for its own rows.
     pub(super) relations: &'a [String],
-    /// The load that has their parents.
+    /// The index of the load with their parents.
     pub(super) parents: usize,
-    /// What they have in common with their parents.
+    /// The values by which they belong to their parents.
     pub(super) keys: Vec<Key<'a>>,
     pub(super) view: View<'a>,
     pub(super) projection: &'a Projection,
     pub(super) rows: Option<&'a Select>,
-    /// What is listed after the projection.
+    /// The columns listed after the projection.
     pub(super) extra: Vec<Extra<'a>>,
 }
 
-/// A value that a row has in common with its parent.
+/// A value by which a row belongs to its parent.
 pub(super) struct Key<'a> {
     pub(super) parent: &'a Field,
     pub(super) parent_column: u32,
@@ -58,16 +58,16 @@ pub(super) struct Key<'a> {
     pub(super) column: u32,
 }
 
-/// A column that is listed so that rows find each other.
+/// A column that is listed to link rows to their parents.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Extra<'a> {
-    /// Of the rows themselves.
+    /// Of the row itself.
     Field(&'a Field),
-    /// Of the table of pairs that leads to them.
+    /// Of the join table through which it is reached.
     Pair { column: &'a str, like: &'a Field },
 }
 
-/// The result sets that were found so far.
+/// The result sets found so far.
 struct Loads<'a> {
     task: Task<'a>,
     found: Vec<Load<'a>>,
@@ -125,7 +125,7 @@ impl<'a> Loads<'a> {
         self.found[load].list(extra, self.task.query)
     }
 
-    /// The fields of the parents, each with what is equal to it on the side of the related rows.
+    /// The fields of the parents, each with its equal on the side of the related rows.
     fn common(
         &self,
         parents: usize,
@@ -161,7 +161,7 @@ impl<'a> Loads<'a> {
 }
 
 impl<'a> Load<'a> {
-    /// The last relation.
+    /// The name of the last relation of the path.
     pub(super) fn name(&self) -> &'a str {
         self.relations.last().map_or("", String::as_str)
     }
@@ -170,7 +170,7 @@ impl<'a> Load<'a> {
         u32::try_from(self.parents).unwrap_or(u32::MAX)
     }
 
-    /// Where a column is, which is added if it is not listed anyway.
+    /// The position of a column, which is added unless it is listed already.
     fn list(&mut self, extra: Extra<'a>, query: &Query) -> u32 {
         let listed = match extra {
             Extra::Field(field) => self.projected_at(field, query),
@@ -220,7 +220,7 @@ impl<'a> Load<'a> {
 }
 
 impl<'a> Extra<'a> {
-    /// The field whose type it has.
+    /// The field that has its type.
     pub(super) fn like(&self) -> &'a Field {
         match self {
             Self::Field(field) | Self::Pair { like: field, .. } => field,

@@ -1,7 +1,8 @@
-//! The last stage: statements become SQL, binds and the shape of what comes back.
+//! The last stage: writes statements as SQL, with their binds and result columns.
 //!
-//! One file for each kind of statement, and one for expressions. All write through [`Sql`], reach
-//! models through a [`View`], and ask [`crate::typing`] what an expression is before they write it.
+//! There is one file per kind of statement, and one for expressions. All of them write through
+//! [`Sql`], access models through a [`View`], and ask [`crate::typing`] for the type of an
+//! expression before they write it.
 
 mod casts;
 mod comparison;
@@ -46,14 +47,14 @@ use crate::typing::{Column, Fact, MAX_TABLES, Typing};
 use crate::validate;
 
 impl Catalog {
-    /// The plan for a query, under a scope; none: everything is allowed.
+    /// Compiles a query under a scope; with `None`, everything is allowed.
     ///
     /// # Errors
     ///
-    /// `invalid-query`, `type-mismatch` or `unsupported`, naming the fields; `limit-exceeded` for a
-    /// query that is too large; `denied` for what is outside of the scope, whether it exists or
-    /// not; `read-only` for a write under a scope that is; `invalid-configuration` for a scope that
-    /// does not fit the models.
+    /// `invalid-query`, `type-mismatch` or `unsupported`, with the names of fields;
+    /// `limit-exceeded` for a query that is too large; `denied` for anything outside of the scope,
+    /// whether it exists or not; `read-only` for a write under a read-only scope;
+    /// `invalid-configuration` for a scope that does not match the models.
     pub fn compile(
         &self,
         query: &Query,
@@ -67,7 +68,7 @@ impl Catalog {
             query.statement,
             Statement::Select(_) | Statement::Count(_) | Statement::Exists(_)
         );
-        // A lock keeps others from writing.
+        // A lock blocks the writes of others.
         let locks = |it: &SelectRef| query.selects[*it as usize].lock.is_some();
         let is_read = is_read && !matches!(&query.statement, Statement::Select(it) if locks(it));
         if !is_read {
@@ -106,32 +107,33 @@ impl Catalog {
     }
 }
 
-/// One statement on its way from nodes to text.
+/// Writes one statement.
 pub(crate) struct Compiler<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) query: &'a Query,
     pub(crate) dialect: Dialect,
     pub(crate) typing: Typing<'a>,
     pub(crate) sql: Sql,
-    /// The columns of the first table are written without its alias: in `RETURNING`, where SQLite
-    /// has none.
+    /// Whether columns of the first table are written without its alias: in `RETURNING`, where
+    /// SQLite has no aliases.
     bare: bool,
-    /// What a select lists after its projection.
+    /// Columns that a select lists after its projection.
     extra: Vec<Extra<'a>>,
     /// The common tables that the statement reads.
     reads: Vec<bool>,
     /// The columns of the common table that is being written.
     filled: Option<Filled<'a>>,
-    /// The columns of tables that have to be proven to be such.
+    /// Columns, by table, that must be proven to be columns of the table.
     named: BTreeMap<usize, BTreeSet<String>>,
-    /// How many texts were made so far.
+    /// The number of texts computed so far.
     texts: usize,
 }
 
-/// Whether a table, a common table or another part of a statement could get this name. SQLite would
-/// take a table that is called like the part which reads it for the part itself.
+/// Whether a table, a common table or another part of a statement could get this name. If a part of
+/// a statement has the same name as a table that it reads, SQLite takes the table for the part
+/// itself.
 pub(crate) fn is_alias(name: &str) -> bool {
-    // Models have many names: only one that looks like a number of ours is compared with it.
+    // There are many names to check: only one with a number is compared with the aliases.
     let number = name.trim_start_matches(|it: char| !it.is_ascii_digit()).parse::<usize>();
     let numbered = number.is_ok_and(|it| {
         (it < MAX_TABLES && name.eq_ignore_ascii_case(&alias(it)))
@@ -158,12 +160,12 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    /// The model as the caller sees it.
+    /// The model as visible to the caller.
     pub(crate) fn view(&self) -> &View<'a> {
         self.typing.view()
     }
 
-    /// What a node is.
+    /// The type of a node, and other facts.
     pub(crate) fn fact(&mut self, node: NodeRef) -> Result<Fact, Error> {
         self.typing.fact(node)
     }
@@ -172,7 +174,7 @@ impl<'a> Compiler<'a> {
         self.typing.node(node)
     }
 
-    /// Writes a subquery: what is in it is about the rows of another frame.
+    /// Writes inside a subquery, in another frame.
     fn inside<T>(&mut self, frame: usize, write: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.typing.enter(frame);
         let written = write(self);
@@ -193,7 +195,7 @@ impl<'a> Compiler<'a> {
         });
     }
 
-    /// Writes items with a separator between them, as long as that goes well.
+    /// Writes items with a separator between them; stops at the first error.
     pub(crate) fn try_separated<T, E>(
         &mut self,
         separator: &str,
@@ -209,7 +211,7 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Writes a column of the row that is looked at.
+    /// Writes a column of the current row.
     pub(crate) fn column(&mut self, field: &Field) {
         self.column_of(self.typing.frame().row, field);
     }
@@ -239,7 +241,7 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// The model that a statement is about.
+/// The model that a statement reads or writes.
 fn model_of(query: &Query) -> Result<&str, Error> {
     let of_rows = |rows: SelectRef, model: &str| -> Result<(), Error> {
         match query.selects[rows as usize].model == model {
@@ -263,7 +265,8 @@ fn model_of(query: &Query) -> Result<&str, Error> {
     })
 }
 
-/// A caller counts its values by what the plan binds, so parameters are numbered without gaps.
+/// Callers determine the number of parameters from the binds, so parameters must be numbered
+/// without gaps.
 fn check_parameters(steps: &[Step], agreements: &[Agreement]) -> Result<(), Error> {
     let binds = steps.iter().flat_map(|it| &it.binds);
     let bound = binds.filter_map(|bind| match bind.source {

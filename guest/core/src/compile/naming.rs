@@ -1,5 +1,5 @@
-//! What errors call the values of a query: the columns that come back, the fields that values are
-//! for.
+//! Names for the values of a query in errors: result columns, and fields to which values are
+//! assigned.
 
 use ferro_wit::plan::{Given, Origin, Recipient};
 use ferro_wit::query::{
@@ -10,7 +10,7 @@ use super::Compiler;
 use crate::typing::{Column, ColumnRef};
 
 impl Compiler<'_> {
-    /// Where the columns of the statement's rows come from.
+    /// The origins of the statement's result columns.
     pub(super) fn origins(&self, columns: &[Column<'_>]) -> Vec<Option<Origin>> {
         let row = self.typing.frame().row;
         let key = self.view().model.primary_key.iter().map(|it| &self.view().model.fields[*it]);
@@ -21,7 +21,7 @@ impl Compiler<'_> {
         let is_told = key.clone().all(|part| sources().any(|it| is_of(it, part)));
         let origin = |source: &ColumnRef<'_>| {
             let table = &self.typing.tables[source.table];
-            // A common table is none of the database.
+            // A common table is not a table of the database.
             table.view.as_ref().filter(|it| it.common.is_none())?;
             Some(Origin {
                 table: table.name.name.clone(),
@@ -33,7 +33,7 @@ impl Compiler<'_> {
     }
 }
 
-/// The fields that the values of a query are written to, and then those that they are compared with.
+/// The fields to which values of a query are written, and then those with which they are compared.
 pub(super) fn recipients(query: &Query) -> Vec<Recipient> {
     let mut found = Vec::new();
     match &query.statement {
@@ -78,7 +78,7 @@ fn assigned(query: &Query, Assignment { field, value }: &Assignment) -> Option<R
     Some(recipient(parameter(query, *value)?, field.clone()))
 }
 
-/// A parameter beside a field, on either side of it.
+/// A parameter compared with a field, on either side.
 fn compared(query: &Query, one: NodeRef, other: NodeRef) -> Option<Recipient> {
     let field = |it: NodeRef| match &query.nodes[it as usize] {
         Node::Field(Path { relations, field, .. }) => {

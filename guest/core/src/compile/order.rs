@@ -1,4 +1,4 @@
-//! The order of rows, and which of them a limit and an offset leave.
+//! The order of rows, and the limit and offset.
 
 use ferro_wit::query::{NodeRef, OrderTerm, Select};
 use ferro_wit::types::{Error, ScalarType};
@@ -16,7 +16,7 @@ impl<'a> Compiler<'a> {
             let keys = self.typing.last_keys(select);
             return self.sorted_by(&select.order_by, keys, " ORDER BY ");
         }
-        // Of several selects the columns have places, but no tables.
+        // For combined selects, columns are identified by position, as there is no table.
         self.sql.push(if select.order_by.is_empty() { "" } else { " ORDER BY " });
         self.try_separated(", ", &select.order_by, |it, term| {
             let place = it.typing.listed_at(select, term)?;
@@ -30,7 +30,7 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    /// Writes terms of an order, and then keys, so that rows that tie have an order too.
+    /// Writes the terms of an order and then keys, so that the order of ties is determined, too.
     pub(super) fn sorted_by(
         &mut self,
         terms: &[OrderTerm],
@@ -57,13 +57,13 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Writes what rows are ordered or grouped by.
+    /// Writes an expression by which rows are ordered or grouped.
     pub(crate) fn sort_key(&mut self, node: NodeRef) -> Result<(), Error> {
         let ty = self.fact(node)?.ty;
         let is_decimal = ty.is_some_and(|it| it.is(ScalarType::Decimal));
         let features = self.dialect.features();
         match ty.and_then(|it| it.enumeration) {
-            // In the order of the declaration, as types for enums have it.
+            // In the order of declaration, like the native types of enums.
             Some(index) if !features.enums => {
                 let catalog = self.catalog;
                 self.sql.push("CASE ");
@@ -99,7 +99,8 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// A caller sends a value for each parameter, those of an order that changes nothing included.
+    /// Whether the order has parameters. Callers send a value for each, even if the order has no
+    /// effect.
     pub(super) fn order_has_parameters(&mut self, select: &'a Select) -> Result<bool, Error> {
         let mut found = false;
         for term in &select.order_by {

@@ -1,4 +1,4 @@
-//! What a statement returns: the columns of a select or of `RETURNING`, and their shape.
+//! The results of a statement: the columns of a select or of `RETURNING`, and their types.
 
 use ferro_wit::query::Projection;
 use ferro_wit::types::Error;
@@ -8,12 +8,12 @@ use crate::catalog::Field;
 use crate::dialect::Spelling as _;
 use crate::typing::Column;
 
-/// Where what a write gives back is, for messages.
+/// The place of returned values, for messages.
 pub(super) const RETURNED: &str = "what a write returns";
 
 impl<'a> Compiler<'a> {
-    /// Writes a projection that was checked by [`crate::typing::Typing::projected`]. Rows that are
-    /// compared bring the collations of their values along.
+    /// Writes a projection that was checked by [`crate::typing::Typing::projected`]. If rows are
+    /// compared with each other, the values have their collations.
     pub(super) fn projection(
         &mut self,
         projection: &'a Projection,
@@ -37,7 +37,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Writes ` RETURNING …`, if something is to be returned.
+    /// Writes ` RETURNING …`, if there is a projection.
     pub(super) fn returning(
         &mut self,
         projection: Option<&'a Projection>,
@@ -55,8 +55,8 @@ impl<'a> Compiler<'a> {
         Ok(columns)
     }
 
-    /// Writes a column to be returned. The driver knows no enums of the application: it reads their
-    /// texts.
+    /// Writes a column to return. Enums are returned as texts, since the driver does not know the
+    /// enums of the application.
     pub(super) fn as_text(&mut self, field: &Field, write: impl FnOnce(&mut Self)) {
         let is_enum = self.dialect.features().enums && field.ty.enumeration.is_some();
         self.sql.push(if is_enum { "CAST(" } else { "" });

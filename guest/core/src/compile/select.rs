@@ -1,4 +1,4 @@
-//! Selects, and what is asked about them: how many rows, and whether there are any.
+//! Selects, counts and existence checks.
 
 use ferro_wit::plan::Step;
 use ferro_wit::query::{
@@ -14,7 +14,7 @@ use crate::sql::quoted;
 use crate::typing::Column;
 
 impl<'a> Compiler<'a> {
-    /// The rows of a select that was checked, and found to return these columns.
+    /// Compiles a select that was checked, and returns these columns.
     pub(super) fn select(
         mut self,
         select: &'a Select,
@@ -25,7 +25,7 @@ impl<'a> Compiler<'a> {
         self.into_step(&columns)
     }
 
-    /// How many rows a select has, its limit and offset included.
+    /// Counts the rows of a select, within its limit and offset.
     pub(super) fn count(mut self, select: SelectRef) -> Result<Step, Error> {
         let select = self.select_at(select);
         self.typing.check_select(select)?;
@@ -57,7 +57,7 @@ impl<'a> Compiler<'a> {
         self.into_step(&[counted("exists", ScalarType::Boolean)])
     }
 
-    /// Writes a select with all that it lists, whose rows go into a table.
+    /// Writes a select with all its columns, whose rows are inserted into a table.
     pub(super) fn whole_select(&mut self, select: &'a Select) -> Result<(), Error> {
         self.rows(select, Listed::Projection, true)
     }
@@ -67,7 +67,7 @@ impl<'a> Compiler<'a> {
         self.rows(select, Listed::Columns, true)
     }
 
-    /// Writes the select that chooses rows to change, by their keys.
+    /// Writes the select that chooses the rows to change, by their keys.
     pub(super) fn chosen_keys(&mut self, select: &'a Select) -> Result<(), Error> {
         self.rows(select, Listed::Keys, true)
     }
@@ -76,8 +76,8 @@ impl<'a> Compiler<'a> {
         &self.query.selects[select as usize]
     }
 
-    /// A count needs no columns, unless they decide which rows there are. What has parameters stays
-    /// too: a caller sends a value for each.
+    /// What to list for a count: no columns, unless they determine which rows there are. Columns
+    /// with parameters are kept, too, as callers send a value for each.
     pub(super) fn listed_for_count(&mut self, select: &'a Select) -> Result<Listed, Error> {
         let mut needed = compares_rows(select);
         if let Projection::Outputs(outputs) = &select.projection {
@@ -89,7 +89,7 @@ impl<'a> Compiler<'a> {
         Ok(if needed { Listed::Projection } else { Listed::Nothing })
     }
 
-    /// Writes a select with all that it is combined with.
+    /// Writes a select with all selects that are combined with it.
     pub(super) fn rows(
         &mut self,
         select: &'a Select,
@@ -97,8 +97,8 @@ impl<'a> Compiler<'a> {
         ordered: bool,
     ) -> Result<(), Error> {
         let combined = self.typing.frame().combined.clone();
-        // Without parentheses PostgreSQL intersects before it unites. SQLite goes from left to
-        // right, and has no parentheses here.
+        // Without parentheses, `INTERSECT` precedes `UNION` on PostgreSQL. SQLite evaluates from
+        // left to right, and accepts no parentheses here.
         let open = match self.dialect.features().nested_sets {
             true => combined.len().saturating_sub(1),
             false => 0,
@@ -128,8 +128,8 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Writes a select that another one is combined with: in one of its own, if it has an order, a
-    /// limit, or combines others itself.
+    /// Writes a select that is combined with another one: nested in a further select if it has an
+    /// order or a limit, or combines others itself.
     fn combined_rows(&mut self, select: &'a Select, listed: Listed) -> Result<(), Error> {
         let simple = select.order_by.is_empty()
             && select.limit.is_none()
@@ -163,7 +163,7 @@ impl<'a> Compiler<'a> {
         });
     }
 
-    /// Writes a select up to its groups.
+    /// Writes a select up to its `GROUP BY`.
     fn plain_rows(&mut self, select: &'a Select, listed: Listed) -> Result<(), Error> {
         self.sql.push("SELECT ");
         match listed {
@@ -194,7 +194,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Writes that a row is the first of those that agree in some expressions.
+    /// Writes the condition that a row is the first of those with equal values of some expressions.
     fn first_rows(
         &mut self,
         select: &'a Select,
@@ -236,8 +236,8 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Writes the columns of the primary key. Plugins say what that is: which rows have the same one
-    /// is told by how many are found by it.
+    /// Writes the columns of the primary key, which must be readable: plugins declare it, and the
+    /// number of rows found by it reveals which rows have equal values.
     fn keys(&mut self) -> Result<(), Error> {
         let model = self.view().model;
         self.try_separated(", ", &model.primary_key, |it, index| {
@@ -259,14 +259,15 @@ impl<'a> Compiler<'a> {
         if fact.aggregate || !policy::must_guard(self, fact) {
             return self.expression(having);
         }
-        // Without an aggregate in it, a database may ask it of single rows, in scope or not.
+        // Without an aggregate in it, a database may evaluate the condition for single rows, even
+        // those outside the scope.
         self.sql.push("CASE WHEN count(*) > 0 THEN ");
         self.expression(having)?;
         self.sql.push(" END");
         Ok(())
     }
 
-    /// Writes what rows are grouped by.
+    /// Writes an expression by which rows are grouped.
     pub(super) fn group_key(&mut self, node: NodeRef) -> Result<(), Error> {
         match self.fact(node)?.ty.and_then(|it| it.enumeration) {
             Some(_) => self.expression(node),
@@ -282,7 +283,7 @@ pub(super) enum Listed {
     /// The columns of a common table.
     Columns,
     Keys,
-    /// The only column, as a value to compare with; guarded where it can be asked of any row.
+    /// The only column, as a value to compare with; `guarded` if it may be evaluated for any row.
     Value {
         guarded: bool,
     },

@@ -1,4 +1,4 @@
-//! The tables that a statement reads: how they are written, joined, and reached through relations.
+//! The tables of a statement: how they are named, joined, and reached through relations.
 
 use ferro_wit::query::{NodeRef, Quantifier, Related};
 use ferro_wit::types::Error;
@@ -11,7 +11,7 @@ use crate::sql::{quoted, quoted_list};
 use crate::typing::{Join, Joined, Reach};
 
 impl<'a> Compiler<'a> {
-    /// Writes ` FROM …` with all that the current frame joins.
+    /// Writes ` FROM …` with all joins of the current frame.
     pub(super) fn from(&mut self) -> Result<(), Error> {
         let frame = self.typing.frame();
         let (row, joins, reach) = (frame.row, frame.joins.clone(), frame.reach);
@@ -48,8 +48,8 @@ impl<'a> Compiler<'a> {
         policy::forced_too(self, *to);
     }
 
-    /// Writes what the rows of the current frame have in common with the row that they are reached
-    /// from.
+    /// Writes the condition that links the rows of the current frame to the row from which they are
+    /// reached.
     pub(super) fn reached(&mut self) {
         let frame = self.typing.frame();
         let Some(Reach { from, relation, pairs }) = frame.reach else { return };
@@ -62,7 +62,7 @@ impl<'a> Compiler<'a> {
         self.equal(&near, from, pairs.unwrap_or(row));
     }
 
-    /// Writes that columns of two tables have the same values.
+    /// Writes that columns of two tables are equal.
     fn equal(&mut self, columns: &[(&str, &str)], one: usize, other: usize) {
         self.separated(" AND ", columns, |it, (left, right)| {
             it.column_named(other, right);
@@ -129,7 +129,7 @@ impl<'a> Compiler<'a> {
         self.sql.alias(table);
     }
 
-    /// Writes the table that a write changes, under its alias.
+    /// Writes the table that the statement changes, under its alias.
     pub(super) fn table(&mut self) {
         let row = self.typing.frame().row;
         let name = self.table_name(row);
@@ -148,8 +148,9 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Notes a column that a stranger's model names. Where there is none, `"t0"."row_to_json"` would be
-    /// a function of the row, with hidden columns, or one of the operator's own.
+    /// Records a column named by an untrusted model. If the table lacks it, `"t0"."row_to_json"`
+    /// would call a function with the row, including hidden columns; it may even be a function of
+    /// the operator's own.
     pub(super) fn note(&mut self, table: usize, column: &str) {
         let is_common = |it: &View<'_>| it.common.is_some();
         let ours = self.typing.tables[table].view.as_ref().is_some_and(is_common);
@@ -158,8 +159,8 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Selects what was named ahead of the statement, unqualified: there it can be nothing but a column
-    /// of its table, or an error. PostgreSQL plans no select that nothing reads.
+    /// Selects the recorded columns before the statement, unqualified: there, a name can only be a
+    /// column of its table, or an error. PostgreSQL does not execute a select that nothing reads.
     pub(super) fn prove_columns(&mut self) {
         for (table, columns) in std::mem::take(&mut self.named) {
             let (columns, name, alias) =
@@ -170,7 +171,7 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// Columns of a model and of the table of pairs that a relation leads through.
+/// Equal columns of a model and the join table of a relation.
 fn near_side<'a>(
     catalog: &'a Catalog,
     link: &'a Link,
@@ -193,7 +194,7 @@ fn near_side<'a>(
     }
 }
 
-/// Columns of the table of pairs that a relation leads through, and of the model that it leads to.
+/// Equal columns of the join table of a relation and the model that it leads to.
 fn far_side<'a>(catalog: &'a Catalog, link: &'a Link, model: &View<'a>) -> Vec<(&'a str, &'a str)> {
     match link {
         Link::Fields(_) => Vec::new(),

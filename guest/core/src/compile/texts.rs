@@ -1,8 +1,8 @@
-//! How much a statement of a tenant makes the database hold at once.
+//! Limits the memory of a tenant's statement in the database.
 //!
-//! What functions make of a row is kept by PostgreSQL until the next row, and nothing stops it in
-//! between. So under a scope there are only so many of them in a statement, and what they put together
-//! is only so long. On SQLite the driver bounds the memory of a statement.
+//! PostgreSQL keeps the results of functions of a row until the next row, and cannot be interrupted
+//! in between. So under a scope, a statement may compute a limited number of texts, and concatenate
+//! texts up to a limited length. On SQLite, the driver limits the memory of a statement.
 
 use ferro_wit::query::{Aggregate, AggregateFunction, BinaryOperator, Node, NodeRef};
 use ferro_wit::types::{Error, ScalarType};
@@ -12,17 +12,17 @@ use crate::dialect::Spelling as _;
 use crate::error::limit;
 use crate::functions::{self, Function};
 
-/// The most texts that a statement of a tenant computes or looks into. PostgreSQL's `concat` takes a
-/// hundred.
+/// The maximum number of texts that a tenant's statement computes or inspects. PostgreSQL's
+/// `concat` takes a hundred.
 const MOST_TEXTS: usize = 96;
-/// What a `replace` counts for, whose text may be longer, and a change of a document, which may put
-/// anything into it.
+/// The weight of a `replace`, whose result may be longer, and of a change of a document, which may
+/// put anything into it.
 const LONGER: usize = 8;
-/// What an aggregate counts for that gathers values, which ends at a gigabyte.
+/// The weight of an aggregate that collects values, up to a gigabyte.
 const GATHERED: usize = 24;
 
 impl Compiler<'_> {
-    /// Counts what a node that is being written makes or unpacks.
+    /// Counts the texts that a node computes or unpacks.
     pub(super) fn count_texts(&mut self, node: NodeRef) -> Result<(), Error> {
         use AggregateFunction as A;
         use BinaryOperator as B;
@@ -75,9 +75,9 @@ impl Compiler<'_> {
         self.typing.task.scope.and(self.dialect.bounded_concat())
     }
 
-    /// Writes texts one after another. If these have to be bounded, a chain of them is one function,
-    /// which is called only if all of them together are short enough: one after another would hold
-    /// each beginning of the chain, too, and constants would be joined before anything is asked.
+    /// Concatenates texts. If they must be limited, a chain of them becomes one function call,
+    /// which is made only if their total length is within the limit. Concatenating them one by one
+    /// would also keep each prefix of the chain, and constants would be joined before the check.
     pub(super) fn concat(&mut self, left: NodeRef, right: NodeRef) -> Result<(), Error> {
         let Some([before, between, after]) = self.bounded_concat() else {
             self.text_operand(left)?;

@@ -40,14 +40,15 @@ impl<'a> Compiler<'a> {
         self.into_step(&columns)
     }
 
-    /// A value that is written may reach further than what is returned: the same node may be both.
+    /// Checks what is returned again: a node may be both assigned and returned, and assigned values
+    /// may contain more.
     fn check_returned(&mut self, projection: Option<&'a Projection>) -> Result<(), Error> {
         let Some(Projection::Outputs(outputs)) = projection else { return Ok(()) };
         let mut nodes = outputs.iter().map(|it| it.expression);
         nodes.try_for_each(|it| self.typing.check_rowwise(it, RETURNED).map(drop))
     }
 
-    /// The rows that an update or a delete is about: checked, with nothing that it cannot have.
+    /// Checks the rows of an update or a delete.
     pub(super) fn check_rows(&mut self, rows: SelectRef) -> Result<Chosen<'a>, Error> {
         let rows = self.plain_rows_at(rows)?;
         let counted = rows.limit.is_some() || rows.offset.is_some();
@@ -62,7 +63,7 @@ impl<'a> Compiler<'a> {
         Ok(Chosen { rows, frame: Some(frame) })
     }
 
-    /// The rows that an update by a batch is about: a filter besides their keys.
+    /// Checks the rows of an update by a batch: only a filter is allowed besides their keys.
     pub(super) fn check_rows_of_batch(&mut self, rows: SelectRef) -> Result<&'a Select, Error> {
         let rows = self.plain_rows_at(rows)?;
         if rows.limit.is_some() || rows.offset.is_some() || !rows.order_by.is_empty() {
@@ -92,7 +93,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Writes which column gets which value.
+    /// Writes the assignments.
     pub(super) fn assignments(&mut self, set: &'a [Assignment]) -> Result<(), Error> {
         if set.is_empty() {
             return Err(invalid("an update sets at least one field"));
@@ -109,7 +110,7 @@ impl<'a> Compiler<'a> {
             }
             self.sql.name(&field.column);
             self.sql.push(" = ");
-            // What agrees with the scope is what a row of the scope has.
+            // A value that agrees with the scope is the one that the row already has.
             if self.view().agreed(field).is_some() {
                 self.column(field);
                 continue;
@@ -119,7 +120,7 @@ impl<'a> Compiler<'a> {
             self.assigned(assignment.value, field.ty)?;
             self.sql.push(&after);
         }
-        // Some fields change with every update, whoever makes it, unless one sets them itself.
+        // Every update sets these fields, unless it assigns them itself.
         let model = self.view().model;
         for field in model.fields.iter().filter(|it| !known.contains(&*it.name)) {
             let value = match field.on_update {
@@ -143,8 +144,8 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Checks a value that is written. Selects in it may look at the row, unless their rows may have
-    /// been changed by the update itself.
+    /// Checks a value to assign. Subqueries in it may refer to the row, unless the update may
+    /// already have changed the rows that they read.
     fn check_assigned(&mut self, value: NodeRef, field: &Field) -> Result<(), Error> {
         self.typing.check_assignable(value, field)?;
         let looks_at_row = self.fact(value)?.tables & (1 << self.typing.frame().row) != 0;
@@ -168,11 +169,11 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Writes the condition on the rows to change. A limit or an offset counts the rows of the
-    /// select, and relations join others to them: then they are chosen by their keys.
+    /// Writes the condition for the rows to change. If there is a limit or an offset, or relations
+    /// are joined, the rows are chosen by their keys in a subquery.
     pub(super) fn chosen(&mut self, Chosen { rows, frame }: &Chosen<'a>) -> Result<(), Error> {
         let Some(frame) = *frame else {
-            // Without a limit an order chooses nothing.
+            // Without a limit, an order has no effect.
             for term in &rows.order_by {
                 if self.fact(term.expression)?.parameter {
                     let fault = invalid("an order without a limit takes no parameters here");
@@ -191,13 +192,13 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// The rows that a write changes, and the frame of the subquery that they need.
+/// The rows that a write changes, and the frame of the subquery if one is needed.
 pub(super) struct Chosen<'a> {
     rows: &'a Select,
     frame: Option<usize>,
 }
 
-/// Whether a select looks at other tables than its own.
+/// Whether a select reads other tables than its own.
 fn reaches_out(query: &Query, select: &Select) -> bool {
     let mut seen = vec![false; query.nodes.len()];
     let mut open = select_nodes(select);

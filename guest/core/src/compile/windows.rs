@@ -1,4 +1,4 @@
-//! Aggregates, and functions over the rows around a row.
+//! Aggregates and window functions.
 
 use ferro_wit::query::{
     Aggregate, AggregateFunction, Frame, FrameUnit, Literal, Node, NodeRef, Window,
@@ -42,7 +42,7 @@ impl<'a> Compiler<'a> {
         )
     }
 
-    /// Writes which rows an aggregate is of. Arrays would take nulls, too.
+    /// Writes the filter of an aggregate. Arrays would otherwise include nulls.
     fn filtered(&mut self, aggregate: &Aggregate) -> Result<(), Error> {
         let Aggregate { function, argument, filter, .. } = *aggregate;
         let takes_nulls = function == AggregateFunction::ArrayAgg
@@ -67,7 +67,7 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Writes an aggregate with what stands before and behind its argument, and what it is taken over.
+    /// Writes an aggregate, with what precedes and follows its argument, and its window.
     fn aggregated(
         &mut self,
         function: AggregateFunction,
@@ -175,7 +175,7 @@ impl<'a> Compiler<'a> {
         }
         match &window.frame {
             Some(frame) => self.frame(frame),
-            // Else the rows around end at this one.
+            // By default, the frame would end at the current row.
             None if matches!(function, W::LastValue | W::NthValue) => {
                 self.frame(&Frame { unit: FrameUnit::Rows, start: None, end: None });
             }

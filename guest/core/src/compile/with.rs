@@ -1,4 +1,4 @@
-//! Common tables, in a `WITH`: selects that stand ahead of the statement, each under a name of ours.
+//! Common tables in a `WITH`: selects before the statement, under generated names.
 
 use ferro_wit::query::{
     AggregateFunction, CommonTable, Distinct, Node, NodeRef, Projection, Select, SelectRef,
@@ -12,17 +12,17 @@ use crate::common_tables::{Common, table_name};
 use crate::dialect::{DECIMAL_COLLATION, Spelling as _};
 use crate::sql::{quoted, quoted_list};
 
-/// The columns that a select fills.
+/// The columns of the common table for which a select is written.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Filled<'a> {
     fields: &'a [Field],
-    /// They have the types of the columns to the letter: a step adds rows to them.
+    /// Whether values must have exactly the types of the columns, since a step adds rows.
     exactly: bool,
 }
 
 impl<'a> Compiler<'a> {
-    /// Writes the common tables that the statement reads, from the last one on: each reads earlier
-    /// ones.
+    /// Writes the common tables that the statement reads, starting with the last: each reads only
+    /// earlier ones.
     pub(super) fn common_tables(&mut self) -> Result<(), Error> {
         for (index, table) in self.query.common.iter().enumerate().rev() {
             let common = self.typing.task.commons.get(index).filter(|_| self.reads[index]);
@@ -50,8 +50,9 @@ impl<'a> Compiler<'a> {
             });
             self.rows_of(step, Filled { fields, exactly: true })?;
         }
-        // Databases would take it apart: ask of rows outside of the scope what is asked of its own, and
-        // write each column where it is read, so that a few tables become a statement without bound.
+        // Databases would inline it: evaluate conditions on rows outside of its scope, and repeat
+        // the expression of a column wherever it is read, so that a few tables become a statement
+        // of unlimited size.
         let fenced = self.typing.task.scope.is_some();
         let fence = if fenced || common.derived { "AS MATERIALIZED" } else { "AS" };
         let name = quoted(&table_name(index));
@@ -60,7 +61,7 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Writes a select that fills a common table.
+    /// Writes a select for a common table.
     fn rows_of(&mut self, select: SelectRef, filled: Filled<'a>) -> Result<(), Error> {
         let select = self.select_at(select);
         let view = self.typing.task.open(&select.model)?;
@@ -75,7 +76,7 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Writes rows in a select of their own, so that others can be added to them.
+    /// Writes rows in a nested select, so that others can be combined with them.
     fn compound_rows(&mut self, select: &'a Select, filled: Filled<'a>) -> Result<(), Error> {
         let named = self.dialect.features().exact_recursion;
         self.sql.push("SELECT ");
@@ -103,7 +104,7 @@ impl<'a> Compiler<'a> {
         self.common_rows(select)
     }
 
-    /// Writes what a select lists as the columns of the common table that it fills.
+    /// Writes the values of a select as the columns of its common table.
     pub(super) fn common_columns(&mut self, projection: &'a Projection) -> Result<(), Error> {
         let Some(Filled { fields, exactly }) = self.filled else { return Ok(()) };
         let listed = self.listed_values(projection);
@@ -135,8 +136,8 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Writes a value that a column brings along: with its collation, an integer for sure, and a text
-    /// or a document that does not grow from table to table.
+    /// Writes a value of a column: with its collation, checked if it is an integer, and limited if
+    /// it is a text or a document, so that it cannot grow from table to table.
     fn common_value(&mut self, node: NodeRef, to: Type) -> Result<(), Error> {
         if let Some(template) = self.dialect.checked_integer()
             && to.is(ScalarType::Integer)
@@ -158,8 +159,8 @@ impl<'a> Compiler<'a> {
         self.output(node)
     }
 
-    /// Whether an integer could have become a float. Counts and sums are none, but what they are
-    /// made of may be.
+    /// Whether an integer may have overflowed and become a float. Counts and sums cannot, but their
+    /// arguments may.
     fn may_overflow(&mut self, node: NodeRef) -> Result<bool, Error> {
         match self.node(node) {
             Node::Aggregate(it) if it.function == AggregateFunction::Count => Ok(false),
@@ -168,13 +169,13 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Writes a value as one of a type, to the letter, where that is wanted.
+    /// Writes a value, cast to exactly this type if that is required.
     fn exactly(
         &mut self,
         ty: Type,
         write: impl FnOnce(&mut Self) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        // Of enums there is no second type.
+        // An enum has only one type.
         if !self.dialect.features().exact_recursion || ty.enumeration.is_some() {
             return write(self);
         }
@@ -186,7 +187,7 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// What is written into a column.
+/// A value of a column.
 enum Listed<'a> {
     Field(&'a Field),
     Node(NodeRef),

@@ -1,4 +1,4 @@
-//! Constants in DDL, which takes no binds: the one function that makes SQL of a model's values.
+//! Constants in DDL, which has no binds: the only function that writes values of a model as SQL.
 
 use ferro_wit::iso8601::{write_date, write_time, write_timestamp, write_timestamptz};
 use ferro_wit::schema::ColumnType;
@@ -9,7 +9,7 @@ use super::Spelling as _;
 use super::columns::column_type;
 use crate::catalog::scalar_of;
 
-/// A checked constant as SQL, in the type of its column.
+/// A checked constant as SQL, with the type of its column.
 pub(crate) fn sql(dialect: Dialect, value: &Value, kind: &ColumnType) -> String {
     let cast = |literal: String| match dialect {
         Dialect::Sqlite => literal,
@@ -45,7 +45,7 @@ fn bytes(dialect: Dialect, bytes: &[u8]) -> String {
     }
 }
 
-/// A decimal as the driver writes one: without a sign that says nothing, and zeros in front.
+/// A decimal as the driver writes it: without leading zeros and without the sign of zero.
 pub(crate) fn canonical(text: &str) -> String {
     let digits = text.trim_start_matches('-');
     let whole = digits.trim_start_matches('0');
@@ -58,7 +58,7 @@ pub(crate) fn canonical(text: &str) -> String {
     if text.starts_with('-') && !is_zero { format!("-{whole}") } else { whole }
 }
 
-/// A decimal with as many digits after the point as its column has.
+/// A decimal padded to the scale of its column.
 fn filled(text: &str, kind: &ColumnType) -> String {
     let ColumnType::Decimal(Some(size)) = kind else { return text.to_owned() };
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -78,7 +78,7 @@ fn sqlite_float(value: f64) -> String {
     }
 }
 
-/// The text that stands for a value: what SQLite stores, and what PostgreSQL reads.
+/// The text of a value: what SQLite stores, and what PostgreSQL parses.
 fn stored(dialect: Dialect, value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -121,7 +121,7 @@ fn float(value: f64) -> String {
     }
 }
 
-/// The form that the driver stores intervals in, which is ISO 8601 with signs.
+/// The form in which the driver stores intervals: ISO 8601 with signs.
 fn interval(value: &Interval) -> String {
     let Interval { months, days, microseconds } = value;
     let sign = if *microseconds < 0 { "-" } else { "" };
@@ -130,7 +130,7 @@ fn interval(value: &Interval) -> String {
     format!("P{months}M{days}DT{sign}{seconds}.{fraction:06}S")
 }
 
-/// PostgreSQL's text of an array, each element in quotes.
+/// The text of an array on PostgreSQL, with each element in quotes.
 fn array(items: &[Value]) -> String {
     let items = items.iter().map(|item| match item {
         Value::Null => "NULL".to_owned(),
@@ -142,7 +142,8 @@ fn array(items: &[Value]) -> String {
     format!("{{{}}}", items.collect::<Vec<_>>().join(","))
 }
 
-/// The driver's text of an array on SQLite: JSON of what single values are stored as.
+/// The text of an array on SQLite, as the driver writes it: JSON of the stored forms of its
+/// elements.
 fn json_array(items: &[Value]) -> String {
     let items = items.iter().map(|item| match item {
         Value::Null => "null".to_owned(),

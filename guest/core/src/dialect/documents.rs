@@ -1,17 +1,18 @@
-//! How parts of documents are reached, read and changed.
+//! Paths into JSON documents: reading and changing their parts.
 
 use ferro_wit::types::{Dialect, ScalarType};
 
 use super::Spelling as _;
 use crate::typing::is_position;
 
-/// What stands before and behind a document for a part of it: by keys, and by positions in arrays.
+/// What to write before and after a document to get a part of it by keys and array positions.
 pub(crate) fn steps(dialect: Dialect, steps: &[String]) -> (&'static str, String) {
     let path = path(steps);
     match dialect {
-        // A blob would be taken for JSON of SQLite's own, which may be deeper than the stack.
+        // Without the cast, a blob would be read as SQLite's internal form of JSON, and overflow
+        // the stack if it is nested deeply.
         Dialect::Sqlite => ("CAST(", format!(" AS TEXT) -> {}", dialect.text(&format!("${path}")))),
-        // To its arrow a value alone is an array of one.
+        // The arrow operator treats a scalar as an array with one element.
         Dialect::Postgres if steps.iter().any(|it| is_position(it)) => {
             let path = dialect.text(&format!("strict ${path}"));
             ("jsonb_path_query_first(", format!(", {path}, silent => TRUE)"))
@@ -22,8 +23,8 @@ pub(crate) fn steps(dialect: Dialect, steps: &[String]) -> (&'static str, String
     }
 }
 
-/// How a part of a document, `{0}`, is read as a type; null if it is something else. None where that
-/// cannot be.
+/// How a part of a document, `{0}`, is read as a type; null if it has another type. `None` if this
+/// is not possible for the type.
 pub(crate) fn template(dialect: Dialect, kind: ScalarType) -> Option<&'static str> {
     use ScalarType as S;
     Some(match (dialect, kind) {
@@ -32,8 +33,8 @@ pub(crate) fn template(dialect: Dialect, kind: ScalarType) -> Option<&'static st
         (Dialect::Sqlite, S::Boolean) => {
             "CASE json_type({0}) WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
         }
-        // A number without fraction is whole, however it is written, unless it is too large for 64
-        // bits: on PostgreSQL a cast of that would fail for all rows.
+        // A number without a fraction is an integer, however it is written, unless it exceeds 64
+        // bits: on PostgreSQL, a cast of it would make the whole query fail.
         (Dialect::Sqlite, S::Integer) => {
             "CASE WHEN json_type({0}) IN ('integer', 'real') AND {0} ->> '$' = \
              CAST({0} ->> '$' AS INTEGER) THEN CAST({0} ->> '$' AS INTEGER) END"
@@ -65,11 +66,12 @@ pub(crate) fn template(dialect: Dialect, kind: ScalarType) -> Option<&'static st
     })
 }
 
-/// What stands before a document, between it and the value of a part, and behind that, to set the
-/// part. What comes before is long if there are many steps, so it is made bit by bit.
+/// What to write before a document, between it and the new value of a part, and after that, to set
+/// the part. The first of these is long if there are many steps, so it comes in pieces.
 ///
-/// SQLite makes what is missing on the way, and leaves documents alone in which the path leads through
-/// something else. To PostgreSQL that would be an error, or another part: it is asked before.
+/// SQLite creates missing parts on the way, and leaves documents unchanged in which the path leads
+/// through something else. On PostgreSQL, this would be an error or change another part, so the
+/// expression checks for it first.
 pub(crate) fn setting(
     dialect: Dialect,
     steps: &[String],
@@ -77,7 +79,7 @@ pub(crate) fn setting(
 ) -> (Box<dyn Iterator<Item = String> + '_>, String, String) {
     match dialect {
         Dialect::Sqlite => {
-            // Inside of a document another one may be deeper than SQLite reads.
+            // Inserting one document into another may nest it too deeply for SQLite to read.
             let (check, checked) = match kind {
                 Some(ScalarType::Json) => ("ferro_json_readable(", ")"),
                 _ => ("", ""),
@@ -96,7 +98,7 @@ pub(crate) fn setting(
     }
 }
 
-/// What stands before and behind a document without one of its parts.
+/// What to write before and after a document to remove a part.
 pub(crate) fn removing(dialect: Dialect, steps: &[String]) -> (String, String) {
     let Some((step, around)) = steps.split_last() else { return Default::default() };
     match dialect {
@@ -115,12 +117,13 @@ pub(crate) fn removing(dialect: Dialect, steps: &[String]) -> (String, String) {
     }
 }
 
-/// How a value, `{0}`, becomes a part of a document; none where it cannot. Without a kind it is null.
+/// How a value, `{0}`, becomes a part of a document; `None` if it cannot. Without a type it is
+/// null.
 pub(crate) fn part(dialect: Dialect, kind: Option<ScalarType>) -> Option<&'static str> {
     use ScalarType as S;
     Some(match (dialect, kind) {
         (Dialect::Sqlite, None) => "NULL",
-        // Blobs that others put into columns are JSON of SQLite's own to it.
+        // If a column contains a blob, SQLite would read it as its internal form of JSON.
         (Dialect::Sqlite, Some(S::Json)) => "json(CAST({0} AS TEXT))",
         (Dialect::Sqlite, Some(S::Text)) => "CAST({0} AS TEXT)",
         (Dialect::Sqlite, Some(S::Boolean)) => {
@@ -129,7 +132,7 @@ pub(crate) fn part(dialect: Dialect, kind: Option<ScalarType>) -> Option<&'stati
         (Dialect::Sqlite, Some(S::Integer)) => {
             "CASE typeof({0}) WHEN 'integer' THEN {0} WHEN 'real' THEN abs(-9223372036854775808) END"
         }
-        // SQLite itself would write 15 digits of it.
+        // SQLite itself would write only 15 digits.
         (Dialect::Sqlite, Some(S::Float)) => "json(ferro_json_float({0}))",
         (Dialect::Postgres, None) => "CAST('null' AS jsonb)",
         (Dialect::Postgres, Some(S::Json)) => "coalesce({0}, 'null')",
@@ -144,8 +147,9 @@ pub(crate) fn part(dialect: Dialect, kind: Option<ScalarType>) -> Option<&'stati
     })
 }
 
-/// On PostgreSQL: the document with a part, if it is there up to one step and that is the last, or is
-/// missing. None if what is missing cannot be made, as it is no first element.
+/// On PostgreSQL: the document with the new part, if its path exists up to the step `last` and
+/// either ends there or continues with missing parts. `None` if a missing part cannot be created,
+/// since it is not the first element of an array.
 fn branch(steps: &[String], last: usize) -> Option<String> {
     let (around, missing) = steps.split_at(last);
     let (step, missing) = missing.split_first()?;
@@ -167,25 +171,25 @@ fn branch(steps: &[String], last: usize) -> Option<String> {
     Some(format!(" WHEN {has} THEN jsonb_set(\"document\", {keys}, {value})"))
 }
 
-/// On PostgreSQL: whether a document has a part of which something holds.
+/// On PostgreSQL: whether a document has a part that satisfies a condition.
 fn has(steps: &[String], condition: String) -> String {
     let path = Dialect::Postgres.text(&format!("strict ${} ? ({condition})", path(steps)));
     format!("jsonb_path_exists(\"document\", {path}, silent => TRUE)")
 }
 
-/// What has parts that are called so.
+/// The condition that something can have a part with this key or position.
 fn of_type(step: &str) -> String {
     let kind = if is_position(step) { "array" } else { "object" };
     format!("@.type() == \"{kind}\"")
 }
 
-/// A path as PostgreSQL has it where it changes a document.
+/// A path as the functions of PostgreSQL take it that change a document.
 fn keys(steps: &[String]) -> String {
     let key = |it: &String| Dialect::Postgres.text(position(it).unwrap_or(it));
     format!("ARRAY[{}]", steps.iter().map(key).collect::<Vec<_>>().join(", "))
 }
 
-/// A path in the language for those, which both databases have, without its `$`.
+/// A path in SQL's path language, without its `$`; both databases support it.
 fn path(steps: &[String]) -> String {
     let step = |step: &String| match position(step) {
         None => format!(".\"{step}\""),
@@ -194,7 +198,7 @@ fn path(steps: &[String]) -> String {
     steps.iter().map(step).collect()
 }
 
-/// A step as a number; none of a key. PostgreSQL takes no zeros before it.
+/// A step as a position; `None` for a key. PostgreSQL does not accept leading zeros.
 fn position(step: &str) -> Option<&str> {
     match step.trim_start_matches('0') {
         _ if !is_position(step) => None,

@@ -1,47 +1,47 @@
-//! How the databases differ, as data.
+//! Differences between the databases, as data.
 
-/// What one database has and another has not.
+/// What one database has and the other lacks.
 #[derive(Debug)]
 pub(crate) struct Features {
-    /// Enums are types of their own. Else they are checked texts.
+    /// Enums are native types. Otherwise, they are texts with a check.
     pub(crate) enums: bool,
-    /// Decimals are numbers. Else they are texts under a collation of the driver's.
+    /// Decimals are numbers. Otherwise, they are texts with a collation of the driver.
     pub(crate) decimals: bool,
-    /// Arrays are values, and a batch can be bound as arrays. Else they are JSON.
+    /// Arrays are values, and a batch can be bound as arrays. Otherwise, they are JSON.
     pub(crate) arrays: bool,
-    /// Intervals compare.
+    /// Intervals can be compared.
     pub(crate) intervals: bool,
-    /// Documents compare, and can be searched. Else they are texts.
+    /// JSON documents can be compared and searched. Otherwise, they are texts.
     pub(crate) documents: bool,
-    /// Numbers of fewer than 64 bits are calculated in as few.
+    /// Arithmetic with numbers of fewer than 64 bits has no more bits than these.
     pub(crate) narrow_numbers: bool,
     /// Sums and averages of integers are decimals.
     pub(crate) decimal_aggregates: bool,
-    /// Texts of a limited length are types of their own. Else they are checked.
+    /// Texts of limited length are native types. Otherwise, they have a check.
     pub(crate) limited_texts: bool,
     /// An exact comparison cannot use the indexes of its column.
     pub(crate) exact_without_index: bool,
-    /// `row.name` is a function of the row where the row has no such column.
+    /// `row.name` calls a function with the row if it has no such column.
     pub(crate) row_functions: bool,
-    /// Rows inside of another select can be ordered and grouped by its fields.
+    /// A subquery can be ordered and grouped by fields of the enclosing select.
     pub(crate) outer_sorting: bool,
-    /// Unions and their like stand in parentheses inside of others.
+    /// Unions and similar operations can be nested in parentheses.
     pub(crate) nested_sets: bool,
-    /// The columns of a recursive table have the types of its first rows to the letter: those of
-    /// what is added are not widened.
+    /// The columns of a recursive table have exactly the types of its first rows: the types of
+    /// added rows are not widened.
     pub(crate) exact_recursion: bool,
-    /// What an update computes of its own table is of the rows as they were before.
+    /// Subqueries of an update see the rows of its own table as they were before the update.
     pub(crate) unchanged_meanwhile: bool,
-    /// Single rows can be locked. Else a transaction that reads is alone with what it read: if
-    /// another one writes, its own writes fail with `busy`.
+    /// Single rows can be locked. Otherwise, nobody else can change what a transaction has read and
+    /// then commit its own writes: they fail with `busy`.
     pub(crate) row_locks: bool,
-    /// Tables lie in schemas.
+    /// Tables are in schemas.
     pub(crate) schemas: bool,
-    /// Constraints can be added to a table, and must be if they refer to a later one.
+    /// Constraints can be added to an existing table; a foreign key to a later table requires this.
     pub(crate) added_constraints: bool,
-    /// Tables have comments.
+    /// Tables can have comments.
     pub(crate) comments: bool,
-    /// Names that differ in the case of their letters only are the same.
+    /// Names that differ only in case are the same.
     pub(crate) folded_names: bool,
 }
 

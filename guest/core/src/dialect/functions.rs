@@ -1,14 +1,14 @@
-//! How functions are written: templates in which `{0}` and so on are the arguments.
+//! How functions are written: templates in which `{0}` and so on stand for the arguments.
 //!
-//! Dates and times are texts on SQLite, always of the same length, so their parts stand at the same
-//! places: `YYYY-MM-DD`, `HH:MM:SS.ffffff`, both with a space between them, and that with `+00:00`.
+//! On SQLite, dates and times are texts of fixed length, so their parts are at fixed positions:
+//! `YYYY-MM-DD`, `HH:MM:SS.ffffff`, both separated by a space, and these followed by `+00:00`.
 
 use ferro_wit::query::NodeRef;
 use ferro_wit::types::{Dialect, ScalarType};
 
 use crate::functions::{DatePart, Function};
 
-/// How a call is written whose first argument has a type.
+/// How a call is written, by the type of its first argument.
 pub(crate) fn template(
     dialect: Dialect,
     function: Function,
@@ -26,14 +26,15 @@ pub(crate) fn template(
         (F::Substring, _) if arguments.len() == 2 => "substr({0}, {1})",
         (F::Substring, _) => "substr({0}, {1}, {2})",
         (F::Left, _) => "substr({0}, 1, {1})",
-        // Without a length it would leave out more than texts may have.
+        // Without a length, it would return a longer text than allowed for a negative start.
         (F::Right, Dialect::Sqlite) => "substr({0}, -{1}, {1})",
         (F::Right, Dialect::Postgres) => "right({0}, {1})",
         (F::Position, Dialect::Sqlite) => "instr({0}, {1})",
         (F::Position, Dialect::Postgres) => "strpos({0}, {1})",
-        // Replacing again and again could fill the memory: what is too long fails instead. SQLite's
-        // gives the text where nothing is to be replaced, by null, too. PostgreSQL calculates what is
-        // constant before it looks at the condition.
+        // Repeated replacements could exhaust the memory, so the call fails if the result may be
+        // too long. SQLite's own function returns the text if there is nothing to replace, even if
+        // the replacement is null. PostgreSQL evaluates constant expressions before it checks the
+        // condition.
         (F::Replace, Dialect::Sqlite) => {
             "CASE WHEN length({0}) * length({2}) > 16000000 THEN abs(-9223372036854775808) \
              WHEN {2} IS NOT NULL THEN replace({0}, {1}, {2}) END"
@@ -42,7 +43,7 @@ pub(crate) fn template(
             "CASE WHEN CAST(length({0}) AS bigint) * length({2}) > 16000000 THEN \
              CAST(9223372036854775807 + (length({0}) + length({2})) AS text) ELSE replace({0}, {1}, {2}) END"
         }
-        // A NaN is a text, and the largest of all.
+        // NaN is stored as a text, which compares greater than all numbers.
         (F::Abs, Dialect::Sqlite) if kind == ScalarType::Float => "max({0}, -{0})",
         (F::Abs, Dialect::Sqlite) if kind == ScalarType::Decimal => "ferro_abs({0})",
         (F::Abs, _) => "abs({0})",
@@ -52,8 +53,8 @@ pub(crate) fn template(
         (F::Round, Dialect::Sqlite) if kind == ScalarType::Decimal => "ferro_round({0}, {1})",
         (F::Floor, Dialect::Sqlite) if kind == ScalarType::Decimal => "ferro_floor({0})",
         (F::Ceiling, Dialect::Sqlite) if kind == ScalarType::Decimal => "ferro_ceiling({0})",
-        // Floats from 2^53 on are whole, and a NaN, a text, comes after them. Its `round` adds a half,
-        // which may make a whole of what is less.
+        // Floats from 2^53 on are integers, and NaN, a text, compares greater. SQLite's `round`
+        // adds a half, which may round up a number just below a half.
         (F::Round, Dialect::Sqlite) => {
             "CASE WHEN {0} BETWEEN -9007199254740992 AND 9007199254740992 THEN CAST(CAST({0} AS \
              INTEGER) + ({0} - CAST({0} AS INTEGER) >= 0.5) - ({0} - CAST({0} AS INTEGER) <= -0.5) \
@@ -69,13 +70,14 @@ pub(crate) fn template(
         }
         (F::Round, Dialect::Postgres) if arguments.len() == 2 => "round({0}, {1})",
         (F::Round, Dialect::Postgres) if kind == ScalarType::Decimal => "round({0})",
-        // Its `round` of a float goes to the even number, and a numeric made of a float has 15 digits only.
+        // PostgreSQL's `round` of a float rounds halves to even, and a numeric converted from a
+        // float has only 15 digits.
         (F::Round, Dialect::Postgres) => {
             "(trunc({0}) + CASE WHEN abs({0} - trunc({0})) >= 0.5 THEN sign({0}) ELSE 0 END)"
         }
         (F::Floor, Dialect::Postgres) => "floor({0})",
         (F::Ceiling, Dialect::Postgres) => "ceil({0})",
-        // It takes any number of arguments, and is written by itself.
+        // It takes any number of arguments, and is written separately.
         (F::Coalesce, _) => "coalesce({0})",
         (F::NullIf, _) => "nullif({0}, {1})",
         (F::Part(part), Dialect::Sqlite) => sqlite_part(part, kind),
@@ -94,12 +96,13 @@ pub(crate) fn template(
     }
 }
 
-/// How a cast is written that is more than a `CAST`.
+/// How a cast is written that is not just a `CAST`.
 pub(crate) fn cast(dialect: Dialect, from: ScalarType, to: ScalarType) -> Option<&'static str> {
     use Dialect as D;
     use ScalarType as S;
     Some(match (from, to, dialect) {
-        // Towards zero; both databases would do something else with what is too large.
+        // Truncates towards zero; both databases would handle numbers differently that are too
+        // large.
         (S::Float, S::Integer, D::Sqlite) => {
             "CASE WHEN {0} >= -9223372036854775808.0 AND {0} < 9223372036854775808.0 THEN \
              CAST({0} AS INTEGER) END"
@@ -108,14 +111,14 @@ pub(crate) fn cast(dialect: Dialect, from: ScalarType, to: ScalarType) -> Option
             "CASE WHEN {0} >= -9223372036854775808.0 AND {0} < 9223372036854775808.0 THEN \
              CAST(trunc({0}) AS bigint) END"
         }
-        // The text of a column would compare and sort as its numbers do.
+        // The column itself would still compare and sort like a number.
         (S::Decimal, S::Text, D::Sqlite) => "({0} || '')",
-        // It would read a number from the beginning of these texts, and find none.
+        // SQLite would read these texts as 0.
         (S::Decimal, S::Float, D::Sqlite) => {
             "CASE {0} WHEN 'NaN' THEN 'NaN' WHEN 'Infinity' THEN 9e999 WHEN '-Infinity' THEN -9e999 \
              ELSE CAST({0} AS REAL) END"
         }
-        // It casts booleans to integers of 32 bits only.
+        // PostgreSQL casts booleans only to 32-bit integers.
         (S::Boolean, S::Integer, D::Postgres) => "CAST(CAST({0} AS integer) AS bigint)",
         (S::Date, S::Timestamp, D::Sqlite) => "({0} || ' 00:00:00.000000')",
         (S::Date, S::Timestamptz, D::Sqlite) => "({0} || ' 00:00:00.000000+00:00')",
@@ -152,7 +155,7 @@ fn sqlite_part(part: DatePart, kind: ScalarType) -> &'static str {
 }
 
 fn postgres_part(part: DatePart, kind: ScalarType) -> &'static str {
-    // The parts of an instant depend on a setting of the session, unless a zone is named.
+    // The parts of an instant depend on a session setting, unless a time zone is given.
     match (part, kind == ScalarType::Timestamptz) {
         (DatePart::Year, false) => "CAST(EXTRACT(YEAR FROM {0}) AS bigint)",
         (DatePart::IsoYear, false) => "CAST(EXTRACT(ISOYEAR FROM {0}) AS bigint)",
@@ -188,7 +191,7 @@ fn sqlite_truncation(part: DatePart, kind: ScalarType) -> &'static str {
             "(substr({0}, 1, 5) || substr('01040710', (CAST(substr({0}, 6, 2) AS INTEGER) - 1) / 3 * 2 \
              + 1, 2) || '-01')"
         }
-        // The next Monday, unless the day is one.
+        // The next Monday, or the day itself if it is one, six days earlier.
         (DatePart::Week, ScalarType::Date) => "date({0}, '-6 days', 'weekday 1')",
         (_, ScalarType::Date) => "(substr({0}, 1, 7) || '-01')",
         (DatePart::Quarter, _) => {

@@ -1,8 +1,8 @@
-//! How values are looked for in lists, which are arrays on PostgreSQL and JSON on SQLite.
+//! How values are searched for in lists, which are arrays on PostgreSQL and JSON on SQLite.
 
 use ferro_wit::types::{Dialect, ScalarType};
 
-/// What stands between a value and a list of its type that it must be in, or not, and after.
+/// What to write between a value and a list that must, or must not, contain it, and after the list.
 pub(crate) fn contains(
     dialect: Dialect,
     kind: ScalarType,
@@ -18,16 +18,17 @@ pub(crate) fn contains(
     }
 }
 
-/// What stands before and after such a list that can be null: nothing is in it or out of it then.
+/// What to write before and after a list that may be null: then the result is null, too.
 pub(crate) fn or_null(dialect: Dialect) -> (&'static str, &'static str) {
     match dialect {
-        // No array has no elements, as an empty one.
+        // `json_each` of null has no elements, like an empty list.
         Dialect::Sqlite => ("coalesce(", ", '[null]')"),
         Dialect::Postgres => ("", ""),
     }
 }
 
-/// What stands before each of several lists, and after the last, for rows that have a value of each.
+/// What to write before each of several lists, and after the last, to get rows with one value of
+/// each.
 pub(crate) fn rows(dialect: Dialect, kinds: &[ScalarType]) -> (Vec<String>, String) {
     match dialect {
         Dialect::Postgres => {
@@ -35,7 +36,7 @@ pub(crate) fn rows(dialect: Dialect, kinds: &[ScalarType]) -> (Vec<String>, Stri
             before[0] = "SELECT * FROM unnest(".to_owned();
             (before, ")".to_owned())
         }
-        // Materialized, they are joined by an index: else in quadratic time.
+        // Materialized, they are joined by an index; otherwise, that would take quadratic time.
         Dialect::Sqlite => {
             let (mut before, mut values, mut joins) = (Vec::new(), Vec::new(), String::new());
             for (position, kind) in kinds.iter().enumerate() {
@@ -58,7 +59,7 @@ pub(crate) fn rows(dialect: Dialect, kinds: &[ScalarType]) -> (Vec<String>, Stri
     }
 }
 
-/// Whether values travel as hexadecimal digits, as JSON has no bytes.
+/// Whether values are encoded as hexadecimal digits, since JSON has no bytes.
 fn is_bytes(kind: ScalarType) -> bool {
     matches!(kind, ScalarType::Blob | ScalarType::Uuid)
 }

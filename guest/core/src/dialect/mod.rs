@@ -1,11 +1,11 @@
-//! How SQLite and PostgreSQL differ: [`features`] has it as data, and the rest how each is spelt:
-//! [`columns`] what is about tables, [`constants`] what values look like in them, [`documents`],
-//! [`functions`], [`lists`] and [`moments`] what their names say. Other modules ask for a
+//! Differences between SQLite and PostgreSQL: [`features`] has them as data, and the other modules
+//! as spelling: [`columns`] for declarations, [`constants`] for values in them; [`documents`],
+//! [`functions`], [`lists`] and [`moments`] for expressions. Other modules of the core ask for a
 //! [`Features`] or for a spelling, not for the database.
 //!
-//! Templates stand for operators that are spelt in different ways; `{0}` and `{1}` are their
-//! operands. Those on SQLite that ask for `abs(-9223372036854775808)` want its error: the one that an
-//! aggregate has for an overflow.
+//! Templates are for operators that are spelled differently; `{0}` and `{1}` are their operands. On
+//! SQLite, some templates call `abs(-9223372036854775808)` to raise an error: it is the same as
+//! that of an aggregate that overflows.
 
 use ferro_wit::query::{BinaryOperator, NullsOrder};
 use ferro_wit::schema::DecimalSize;
@@ -21,64 +21,66 @@ pub(crate) mod moments;
 
 pub(crate) use features::Features;
 
-/// What each database writes for the same thing.
+/// How each database spells the same thing.
 pub(crate) trait Spelling {
-    /// What it has.
+    /// The features of the database.
     fn features(self) -> &'static Features;
-    /// The character before the number of a bind.
+    /// The character before the number of a placeholder.
     fn placeholder(self) -> char;
-    /// A truth value. On SQLite the words `true` and `false` would mean columns of that name.
+    /// A boolean literal. On SQLite, the words `true` and `false` could refer to columns.
     fn boolean(self, value: bool) -> &'static str;
-    /// How an integer, `{0}`, is written that needs at most 64 bits: more are an error. None where that
-    /// is so anyway; else it would have become a float.
+    /// An expression for an integer, `{0}`, that fails if it exceeds 64 bits. `None` if the
+    /// database does that anyway; otherwise it would have become a float.
     fn checked_integer(self) -> Option<&'static str>;
-    /// A whole number.
+    /// An integer literal.
     fn integer(self, value: i64) -> String;
-    /// A text as a literal.
+    /// A text literal.
     fn text(self, value: &str) -> String;
-    /// What to add to an order so that nulls come where they are asked for.
+    /// What to add to an order term to sort nulls as requested.
     fn nulls(self, descending: bool, nulls: NullsOrder) -> &'static str;
-    /// What goes at the end of a select inside of `EXISTS`. SQLite 3.51 would make a join of it, and
-    /// then count an offset of the select around it by the rows of both. It leaves alone what has a
+    /// The end of a select inside `EXISTS`. SQLite 3.51 would convert it to a join, and then apply
+    /// an offset of the enclosing select to the rows of both. It does not do that if there is a
     /// limit.
     fn end_of_exists(self) -> &'static str;
-    /// What stands for "no limit" where an offset needs one.
+    /// What stands for "no limit" if an offset requires a limit.
     fn no_limit(self) -> Option<&'static str>;
-    /// How an operator is written, for those that are not infix operators of both databases.
+    /// The template of an operator, unless it is an infix operator on both databases.
     fn template(self, operator: BinaryOperator) -> Option<&'static str>;
-    /// What the driver calculates with decimals, where they are texts.
+    /// The driver's function for an operator with decimals, if these are texts.
     fn decimals(self, operator: BinaryOperator) -> Option<&'static str>;
-    /// What stands before and behind a decimal that goes to a column of a size, where types of a size
-    /// do not see to that.
+    /// What to write before and after a decimal for a column of this size, unless the type of the
+    /// column enforces it.
     fn sized(self, size: &DecimalSize) -> Option<(&'static str, String)>;
-    /// The beginning of the aggregate that joins texts.
+    /// The beginning of the aggregate that concatenates texts.
     fn string_agg(self) -> &'static str;
-    /// The beginning of the aggregate that puts values of a kind into a list. On SQLite it is the
-    /// driver's, and leaves out nulls.
+    /// The beginning of the aggregate that collects values in a list. On SQLite it is a function of
+    /// the driver, which skips nulls.
     fn array_agg(self, kind: ScalarType) -> &'static str;
-    /// The type that a cast names.
+    /// The name of a type in a cast.
     fn cast_type(self, kind: ScalarType) -> &'static str;
-    /// A text or a document, `{0}`, that must not have more than a million characters. None for other
-    /// types.
+    /// An expression for a text or document, `{0}`, that fails if it is longer than a million
+    /// characters. `None` for other types.
     fn bounded(self, kind: ScalarType) -> Option<&'static str>;
-    /// What stands before the lengths of texts, between these and the texts, and behind the texts, so
-    /// that they become one text of no more than four million bytes; null if one of them is. None
-    /// where the driver bounds what a statement holds.
+    /// What to write before the lengths of texts, between the lengths and the texts, and after the
+    /// texts, to concatenate them to at most four million bytes; the result is null if one of them
+    /// is. `None` if the driver limits the memory of a statement.
     fn bounded_concat(self) -> Option<[&'static str; 3]>;
-    /// What makes values compare exactly, whatever collation their column has.
+    /// What to write after a value so that it is compared exactly, whatever the collation of its
+    /// column.
     fn exact(self, kind: ScalarType) -> &'static str;
-    /// What stands before and behind a column to ask whether a value in it is of its type. None where
-    /// columns have no others, and for types whose values no model could give another one.
+    /// What to write before and after a column to test whether a value has its declared type.
+    /// `None` if columns cannot contain others, and for types that no other declaration could be
+    /// mistaken for.
     fn type_test(self, kind: ScalarType) -> Option<(&'static str, &'static str)>;
-    /// What reads rows for some columns of a table from a stream, both quoted. None where no stream
-    /// is faster than statements.
+    /// The command to read rows for some columns of a table from a stream, both quoted. `None` if a
+    /// stream is not faster than statements.
     fn bulk(self, table: &str, columns: &str) -> Option<String>;
 }
 
-/// The collation under which decimals, stored as text, compare as numbers.
+/// The collation with which decimals, stored as text, are compared as numbers.
 pub(crate) const DECIMAL_COLLATION: &str = " COLLATE \"ferro_decimal\"";
 
-/// How such decimals are negated, summed up and averaged: by functions of the driver.
+/// The driver's functions for negating, summing and averaging such decimals.
 pub(crate) const DECIMAL_NEGATE: &str = "ferro_negate(";
 pub(crate) const DECIMAL_SUM: &str = "ferro_sum(";
 pub(crate) const DECIMAL_AVERAGE: &str = "ferro_average(";
@@ -118,7 +120,7 @@ impl Spelling for Dialect {
 
     fn integer(self, value: i64) -> String {
         match (self, value) {
-            // Without its sign the smallest number is no integer any more.
+            // Without its sign, the smallest number is not a 64-bit integer.
             (Self::Postgres, i64::MIN) => format!("CAST('{value}' AS bigint)"),
             (_, ..0) => format!("({value})"),
             _ => value.to_string(),
@@ -128,15 +130,15 @@ impl Spelling for Dialect {
     fn text(self, value: &str) -> String {
         let quotes = value.replace('\'', "''");
         match self {
-            // Whether a backslash is one in plain quotes is a setting of the server.
+            // Whether a backslash in plain quotes is an escape depends on a server setting.
             Self::Postgres if value.contains('\\') => format!("E'{}'", quotes.replace('\\', r"\\")),
             Self::Postgres | Self::Sqlite => format!("'{quotes}'"),
         }
     }
 
     fn nulls(self, descending: bool, nulls: NullsOrder) -> &'static str {
-        // SQLite takes nulls for the smallest values, PostgreSQL for the largest. Saying what is
-        // so anyway would keep indexes from being used.
+        // SQLite treats nulls as the smallest values, PostgreSQL as the largest. Writing the
+        // default would prevent the use of indexes.
         let last_anyway = match self {
             Self::Sqlite => descending,
             Self::Postgres => !descending,
@@ -167,13 +169,13 @@ impl Spelling for Dialect {
         Some(match (self, operator) {
             (_, B::IsDistinct) => "{0} IS DISTINCT FROM {1}",
             (_, B::IsNotDistinct) => "{0} IS NOT DISTINCT FROM {1}",
-            // SQLite has no error for a division by zero: it is null there, and so it is here.
+            // A division by zero is null on SQLite, so it is null here, too.
             (Self::Postgres, B::Divide) => "{0} / NULLIF({1}, 0)",
             (Self::Postgres, B::Modulo) => "{0} % NULLIF({1}, 0)",
             (Self::Sqlite, B::Divide) => "{0} / {1}",
             (Self::Sqlite, B::Modulo) => "{0} % {1}",
-            // PostgreSQL's escape is the backslash if nothing is said. SQLite has none then. Its
-            // connections compare with case, see `case_sensitive_like`.
+            // The default escape character is the backslash on PostgreSQL; SQLite has none. On
+            // SQLite, `LIKE` is case-sensitive by `case_sensitive_like`.
             (Self::Postgres, B::Like) => "{0} LIKE {1}",
             (Self::Postgres, B::NotLike) => "{0} NOT LIKE {1}",
             (Self::Postgres, B::Ilike) => "{0} ILIKE {1}",
@@ -182,7 +184,7 @@ impl Spelling for Dialect {
             (Self::Sqlite, B::NotLike) => r"{0} NOT LIKE {1} ESCAPE '\'",
             (Self::Sqlite, B::Ilike) => r"lower({0}) LIKE lower({1}) ESCAPE '\'",
             (Self::Sqlite, B::NotIlike) => r"lower({0}) NOT LIKE lower({1}) ESCAPE '\'",
-            // No patterns, so there is nothing to escape.
+            // These are not patterns, so there is nothing to escape.
             (Self::Postgres, B::Contains) => "strpos({0}, {1}) > 0",
             (Self::Postgres, B::StartsWith) => "starts_with({0}, {1})",
             (Self::Postgres, B::EndsWith) => "right({0}, length({1})) = {1}",
@@ -191,8 +193,8 @@ impl Spelling for Dialect {
             (Self::Sqlite, B::EndsWith) => "substr({0}, length({0}) - length({1}) + 1) = {1}",
             (Self::Postgres, B::ArrayContains | B::JsonContains) => "{0} @> {1}",
             (Self::Postgres, B::ArrayOverlaps) => "{0} && {1}",
-            // A null among the elements is like no other. Another model may have put a blob into the
-            // column, which SQLite would take for JSON of its own, however deep.
+            // A null element equals no other one. Without the cast, a blob in the column would be
+            // read as SQLite's internal form of JSON, however deeply it is nested.
             (Self::Sqlite, B::ArrayContains) => {
                 "CASE WHEN {0} IS NOT NULL AND {1} IS NOT NULL THEN NOT EXISTS (SELECT value FROM \
                  json_each(CAST({1} AS TEXT)) EXCEPT SELECT value FROM json_each(CAST({0} AS TEXT)) \
@@ -295,7 +297,8 @@ impl Spelling for Dialect {
     fn bounded_concat(self) -> Option<[&'static str; 3]> {
         match self {
             Self::Sqlite => None,
-            // Past 2^31 is its error. `concat` would skip a null, but is not called where one is.
+            // Lengths that add up to more than 2^31 are an error. `concat` would skip nulls, but is
+            // not called if there are any.
             Self::Postgres => Some(["CASE WHEN 2143483647", " > 0 THEN concat(", ") END"]),
         }
     }

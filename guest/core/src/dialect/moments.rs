@@ -1,9 +1,9 @@
-//! How dates and times are moved and subtracted. SQLite has functions of the driver for that.
+//! Arithmetic with dates and times. On SQLite, the driver provides functions for it.
 
 use ferro_wit::query::BinaryOperator as B;
 use ferro_wit::types::{Dialect, ScalarType as S};
 
-/// How an operator is written whose operands have these types; none for other operators and types.
+/// The template of an operator for operands of these types; `None` for other operators and types.
 pub(crate) fn template(dialect: Dialect, operator: B, left: S, right: S) -> Option<&'static str> {
     Some(match (dialect, operator, left, right) {
         (Dialect::Sqlite, B::Add, S::Date, S::Integer) => "ferro_add_days({0}, {1})",
@@ -18,7 +18,7 @@ pub(crate) fn template(dialect: Dialect, operator: B, left: S, right: S) -> Opti
         }
         (Dialect::Postgres, B::Add, S::Timestamp, S::Interval) => "{0} + {1}",
         (Dialect::Postgres, B::Subtract, S::Timestamp, S::Interval) => "{0} - {1}",
-        // Its days would be those of the session's time zone.
+        // Otherwise, days would be those of the session's time zone.
         (Dialect::Postgres, B::Add, S::Timestamptz, S::Interval) => {
             "({0} AT TIME ZONE 'UTC' + {1}) AT TIME ZONE 'UTC'"
         }

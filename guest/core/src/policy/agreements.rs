@@ -1,4 +1,4 @@
-//! Writes that name a field whose value is forced: what they give has to agree.
+//! Writes to a field whose value is forced: the given value must agree.
 
 use ferro_wit::plan::{Agreement, Given};
 use ferro_wit::query::{Assignment, KeyedBatch, Node, Query, RowSource, Statement};
@@ -7,7 +7,7 @@ use ferro_wit::types::Error;
 use super::View;
 use crate::error::{denied, shown};
 
-/// What a host compares before it sends a write.
+/// What a host must compare before it sends a write.
 pub(crate) fn agreements(view: &View<'_>, query: &Query) -> Result<Vec<Agreement>, Error> {
     let mut found = Vec::new();
     match &query.statement {
@@ -49,7 +49,8 @@ fn assigned(
     for Assignment { field, value } in set {
         match &query.nodes[*value as usize] {
             Node::Parameter(it) => found.extend(agreement(view, field, Given::Parameter(it.index))),
-            // The row that could not be inserted has the forced value; that of a batch is compared.
+            // The row that could not be inserted has the forced value; the value of a batch is
+            // compared.
             Node::Excluded(name) if name == field => {
                 let mut fields = (0..).zip(batch.map_or(&[][..], |it| &it.fields));
                 let given = fields.find(|(_, it)| *it == name).map(|(it, _)| Given::Column(it));

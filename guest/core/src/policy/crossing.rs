@@ -1,4 +1,4 @@
-//! Relations as a caller sees them: one that touches anything outside of the scope does not exist.
+//! Relations as visible to a caller: one that touches anything outside of the scope does not exist.
 
 use ferro_wit::policy::Scope;
 use ferro_wit::types::{Error, ErrorKind};
@@ -13,13 +13,13 @@ pub(crate) struct Crossing<'a> {
     pub(crate) relation: &'a Relation,
     /// The model that it leads to.
     pub(crate) target: View<'a>,
-    /// The model that holds the pairs, if one does.
+    /// The model with the pairs, if there is one.
     pub(crate) through: Option<View<'a>>,
 }
 
 impl<'a> View<'a> {
-    /// A relation of the model, by its name. All that it joins by has to be readable: crossing it
-    /// tells which values are equal.
+    /// A relation of the model, by name. All fields by which it joins must be readable, since
+    /// crossing it reveals which values are equal.
     pub(crate) fn cross(
         &self,
         catalog: &'a Catalog,
@@ -37,7 +37,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// None where the caller must not see the relation.
+    /// `None` if the caller must not see the relation.
     fn crossing(
         &self,
         catalog: &'a Catalog,
@@ -47,7 +47,7 @@ impl<'a> View<'a> {
         let open = |model: usize| {
             match Self::open(catalog, scope, &catalog.models[model].name) {
                 Ok(view) => Ok(Some(view)),
-                // A scope that cannot be kept is none to hide behind.
+                // An invalid scope is reported, and not taken as hiding the model.
                 Err(error) if error.kind == ErrorKind::InvalidConfiguration => Err(error),
                 Err(_) => Ok(None),
             }
@@ -82,7 +82,7 @@ impl<'a> View<'a> {
         self.model.primary_key.iter().all(|it| self.may_read(&self.model.fields[*it]))
     }
 
-    /// The same for a relation that does not exist and for one that is hidden.
+    /// The same error for a relation that does not exist and for one that is hidden.
     fn no_relation(
         &self,
         catalog: &'a Catalog,

@@ -1,8 +1,8 @@
-//! The one place where a scope is applied: what of a model a caller may name, and the conditions
-//! that are forced on its rows.
+//! The only place where a scope is applied: which parts of a model a caller may use, and which
+//! conditions are forced on its rows.
 //!
-//! The other stages reach models and fields only through a [`View`], so what is outside of the
-//! scope looks like what does not exist. [`crossing`] does so for relations; [`rows`] writes the
+//! The other stages access models and fields only through a [`View`], so anything outside of the
+//! scope looks as if it did not exist. [`crossing`] does this for relations; [`rows`] writes the
 //! conditions.
 
 mod agreements;
@@ -21,18 +21,19 @@ use crate::error::{bad_scope, denied, invalid, shown, suggestion};
 pub(crate) use agreements::agreements;
 pub(crate) use rows::{conjuncts, fails, forced_too, holds, joined, must_guard, operator, value};
 
-/// A model as a caller sees it.
+/// A model as visible to a caller.
 #[derive(Debug, Clone)]
 pub(crate) struct View<'a> {
     pub(crate) model: &'a Model,
-    /// None: everything is allowed.
+    /// `None`: everything is allowed.
     scope: Option<&'a TableScope>,
     pub(crate) forced: Vec<Forced<'a>>,
-    /// It is a common table, by its number: what a caller may not see is in none.
+    /// The number of its common table, if it is one: these contain nothing that the caller may not
+    /// see.
     pub(crate) common: Option<usize>,
 }
 
-/// A condition on every row that the caller sees or leaves behind.
+/// A condition on every row that the caller reads, or leaves after a write.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Forced<'a> {
     pub(crate) field: &'a Field,
@@ -51,7 +52,7 @@ pub(crate) enum Write {
 }
 
 impl<'a> View<'a> {
-    /// A model of the catalog, if it exists for the caller.
+    /// A model of the catalog, if the caller may see it.
     pub(crate) fn open(
         catalog: &'a Catalog,
         scope: Option<&'a Scope>,
@@ -60,7 +61,7 @@ impl<'a> View<'a> {
         Self::open_among(catalog, scope, name, iter::empty())
     }
 
-    /// The same, where the caller may have meant one of some other names.
+    /// The same, with further names to suggest if there is no such model.
     pub(crate) fn open_among(
         catalog: &'a Catalog,
         scope: Option<&'a Scope>,
@@ -91,12 +92,13 @@ impl<'a> View<'a> {
         Ok(Self { model, scope: Some(table), forced, common: None })
     }
 
-    /// A common table. Whoever reads it made it, of what the scope lets be read.
+    /// A common table. It has no restrictions: it was made by the caller, from what the scope
+    /// allows.
     pub(crate) fn of_common(index: usize, model: &'a Model) -> Self {
         Self { model, scope: None, forced: Vec::new(), common: Some(index) }
     }
 
-    /// What it is called in messages.
+    /// Its name in messages.
     pub(crate) fn shown(&self) -> String {
         let what = if self.common.is_some() { "common table" } else { "model" };
         format!("{what} {}", shown(&self.model.name))
@@ -107,26 +109,26 @@ impl<'a> View<'a> {
         self.model.fields.iter().filter(|it| self.may_read(it))
     }
 
-    /// All fields that a statement may look at.
+    /// All fields that a statement may compare.
     fn compared_fields(&self) -> Vec<&'a Field> {
         self.model.fields.iter().filter(|it| self.may_read(it) || self.is_forced(it)).collect()
     }
 
-    /// A field that may be read, filtered and ordered by.
+    /// A field that may be read, and used in filters and orders.
     pub(crate) fn readable(&self, name: &str) -> Result<&'a Field, Error> {
         self.model.field(name).filter(|it| self.may_read(it)).ok_or_else(|| self.no_field(name))
     }
 
-    /// A field that may be given values. One that is forced may be named, if there is a single value
-    /// to agree with.
+    /// A field that may be assigned. A forced field may be, too, if there is a single value with
+    /// which the assigned one must agree.
     pub(crate) fn writable(&self, name: &str) -> Result<&'a Field, Error> {
         let field = self.nameable(name)?;
         let agrees = self.agreed(field).is_some();
         self.written(field, if self.is_forced(field) { agrees } else { self.may_write(field) })
     }
 
-    /// A field that updates change by themselves, as a version. Plugins say which ones do: they may
-    /// be ones that are not theirs to write.
+    /// A field that every update sets, such as a version. Plugins declare which fields these are, so
+    /// it may be one that they must not write.
     pub(crate) fn kept(&self, name: &str) -> Result<&'a Field, Error> {
         let field = self.nameable(name)?;
         self.written(field, self.may_write(field) && !self.is_forced(field))
@@ -143,7 +145,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The only value that a scope lets a field have, by its number.
+    /// The only value that the scope allows for a field, by its number.
     pub(crate) fn agreed(&self, field: &Field) -> Option<u32> {
         let mut forced = self.forced.iter().filter(|it| it.field.name == field.name);
         let only = forced.next().filter(|it| it.test == Comparison::Equal && !it.many)?;
@@ -158,7 +160,7 @@ impl<'a> View<'a> {
             .ok_or_else(|| self.no_field(name))
     }
 
-    /// Fails if the caller may not change rows in that way.
+    /// Fails if the caller may not change rows in this way.
     pub(crate) fn allow(&self, write: Write) -> Result<(), Error> {
         let Some(scope) = self.scope else { return Ok(()) };
         let (granted, verb) = match write {
@@ -172,8 +174,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The filters that an insert satisfies by setting their fields. Fails if there are others: an
-    /// insert could leave rows outside of the scope.
+    /// The filters that an insert satisfies by setting their fields. Fails if there are others,
+    /// since an insert could then add rows outside of the scope.
     pub(crate) fn forced_on_insert(&self) -> Result<&[Forced<'a>], Error> {
         for (index, forced) in self.forced.iter().enumerate() {
             let settable = forced.test == Comparison::Equal && !forced.many;
@@ -200,7 +202,7 @@ impl<'a> View<'a> {
         self.scope.is_none_or(|it| contains(&it.writable, &field.name))
     }
 
-    /// The same for a field that does not exist and for one that is hidden.
+    /// The same error for a field that does not exist and for one that is hidden.
     fn no_field(&self, name: &str) -> Error {
         let known = self.readable_fields().map(|it| it.name.as_str());
         let message =
@@ -212,7 +214,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// Fails for every write where the scope allows none.
+/// Fails for any write if the scope is read-only.
 pub(crate) fn allow_writes(scope: Option<&Scope>) -> Result<(), Error> {
     match scope {
         Some(scope) if scope.read_only => Err(Error::new(
@@ -235,7 +237,7 @@ fn contains(set: &FieldSet, name: &str) -> bool {
     }
 }
 
-/// A misspelt name in `except` would lay a column open.
+/// Rejects unknown fields: a misspelled name in `except` would expose a column.
 fn check_field_sets(model: &Model, table: &TableScope) -> Result<(), Error> {
     for set in [&table.readable, &table.writable] {
         let (FieldSet::Only(names) | FieldSet::Except(names)) = set else { continue };

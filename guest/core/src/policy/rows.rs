@@ -1,9 +1,11 @@
-//! Which rows a statement reaches: the forced conditions, and the caller's under their guard.
+//! The rows that a statement can access: the forced conditions, and the caller's conditions, which
+//! they guard.
 //!
 //! Databases evaluate the terms of an `AND` in any order, so `tenant = $1 AND price / size > 2` may
-//! divide on a row of another tenant, and its error would tell. A term that can fail is therefore
-//! written `CASE WHEN tenant = $1 THEN price / size > 2 ELSE FALSE END`: a `CASE` has an order, on
-//! both databases. Terms that cannot fail stay plain, so that they can use indexes.
+//! divide in a row of another tenant, and an error would reveal something about it. A term that can
+//! fail is therefore written as `CASE WHEN tenant = $1 THEN price / size > 2 ELSE FALSE END`: on
+//! both databases, a `CASE` is evaluated in order. Terms that cannot fail stay plain, so that they
+//! can use indexes.
 
 use ferro_wit::query::{Node, NodeRef};
 use ferro_wit::schema::Comparison;
@@ -15,8 +17,8 @@ use crate::dialect::{Spelling as _, lists};
 use crate::sql::quoted;
 use crate::typing::Fact;
 
-/// Writes ` WHERE …` with the forced conditions of the row that is looked at and the caller's
-/// filter; nothing where there is neither. Gives what stands before a further condition.
+/// Writes ` WHERE …` with the forced conditions of the current row and the caller's filter; nothing
+/// if there is neither. Returns what to write before a further condition.
 pub(crate) fn conjuncts(
     compiler: &mut Compiler<'_>,
     filter: Option<NodeRef>,
@@ -35,7 +37,7 @@ pub(crate) fn conjuncts(
     Ok(before)
 }
 
-/// Writes ` AND …` with the forced conditions of a table; nothing where there are none.
+/// Writes ` AND …` with the forced conditions of a table; nothing if there are none.
 pub(crate) fn forced_too(compiler: &mut Compiler<'_>, table: usize) {
     if !conditions(compiler, table).is_empty() {
         compiler.sql.push(" AND ");
@@ -43,17 +45,17 @@ pub(crate) fn forced_too(compiler: &mut Compiler<'_>, table: usize) {
     }
 }
 
-/// Writes ` ON …` with the condition on rows that stand beside each other.
+/// Writes ` ON …` with the condition of a join.
 pub(crate) fn joined(compiler: &mut Compiler<'_>, condition: NodeRef) -> Result<(), Error> {
     terms(compiler, condition, " ON ")
 }
 
-/// Writes ` AND …` with a condition on the row that is looked at.
+/// Writes ` AND …` with a condition on the current row.
 pub(crate) fn holds(compiler: &mut Compiler<'_>, condition: NodeRef) -> Result<(), Error> {
     terms(compiler, condition, " AND ")
 }
 
-/// Writes ` AND …`: a condition on the row that is looked at is false or null.
+/// Writes ` AND …` with the condition that another one on the current row is false or null.
 pub(crate) fn fails(compiler: &mut Compiler<'_>, condition: NodeRef) -> Result<(), Error> {
     compiler.sql.push(" AND ");
     guarded(compiler, condition, |it| {
@@ -64,10 +66,10 @@ pub(crate) fn fails(compiler: &mut Compiler<'_>, condition: NodeRef) -> Result<(
     })
 }
 
-/// Writes a value of a row; null where the row is not in scope.
+/// Writes a value of a row; null if the row is not in scope.
 pub(crate) fn value(compiler: &mut Compiler<'_>, node: NodeRef) -> Result<(), Error> {
     let fact = compiler.fact(node)?;
-    // Aggregates and window functions are made of rows that were asked before.
+    // Aggregates and window functions are computed from rows that have been filtered before.
     if fact.aggregate || fact.window || !must_guard(compiler, fact) {
         return compiler.output(node);
     }
@@ -79,7 +81,7 @@ pub(crate) fn value(compiler: &mut Compiler<'_>, node: NodeRef) -> Result<(), Er
     Ok(())
 }
 
-/// Whether an expression must not be evaluated before it is known that its rows are in scope.
+/// Whether an expression must not be evaluated before its rows are known to be in scope.
 pub(crate) fn must_guard(compiler: &Compiler<'_>, fact: Fact) -> bool {
     fact.fallible && !scoped(compiler, fact).is_empty()
 }
@@ -91,8 +93,8 @@ fn terms(compiler: &mut Compiler<'_>, filter: NodeRef, before: &str) -> Result<(
     compiler.try_separated(" AND ", terms, |it, term| guarded(it, term, |it| it.term(term)))
 }
 
-/// The terms of a conjunction, each on its own: one that can fail does not keep the others from
-/// using indexes.
+/// Splits a conjunction into its terms, so that a term that can fail does not prevent the others
+/// from using indexes.
 fn split(compiler: &Compiler<'_>, node: NodeRef, terms: &mut Vec<NodeRef>) -> Result<(), Error> {
     match &compiler.query.nodes[node as usize] {
         Node::AllOf(parts) if !parts.is_empty() && terms.len() + parts.len() <= SPLIT_TERMS => {
@@ -105,10 +107,10 @@ fn split(compiler: &Compiler<'_>, node: NodeRef, terms: &mut Vec<NodeRef>) -> Re
     }
 }
 
-/// From here on a conjunction is written as one term: SQLite limits how many stand side by side.
+/// Larger conjunctions are written as one term: SQLite limits how many there may be.
 const SPLIT_TERMS: usize = 32;
 
-/// Writes a condition, under its guard if it needs one.
+/// Writes a condition, guarded if necessary.
 fn guarded<'a>(
     compiler: &mut Compiler<'a>,
     term: NodeRef,
@@ -128,23 +130,23 @@ fn guarded<'a>(
     Ok(())
 }
 
-/// The tables with forced conditions that an expression depends on. The row that is looked at
-/// always counts: databases evaluate what depends on no row when they look at one.
+/// The tables with forced conditions on which an expression depends. The current row always counts:
+/// databases evaluate expressions that depend on no row when they read one.
 fn scoped(compiler: &Compiler<'_>, fact: Fact) -> Vec<usize> {
     let tables = fact.tables | 1 << compiler.typing.frame().row;
     let all = 0..compiler.typing.tables.len();
     all.filter(|it| tables & (1 << it) != 0 && !conditions(compiler, *it).is_empty()).collect()
 }
 
-/// That the rows which an expression depends on are in scope, or do not exist.
+/// Writes that the rows on which an expression depends are in scope, or do not exist.
 fn guard(compiler: &mut Compiler<'_>, fact: Fact) {
     compiler.separated(" AND ", scoped(compiler, fact), |it, table| {
         if !it.typing.tables[table].optional {
             return forced(it, table);
         }
-        // Databases may turn an outer join into an inner one, and then ask this before they join. What
-        // a plugin calls the key may be null in any row. One in which all is null tells no more than
-        // one that does not exist.
+        // Databases may turn an outer join into an inner one, and then evaluate this before they
+        // join. A key declared by a plugin may be null in any row, so all fields are tested: a row
+        // with only nulls reveals no more than a missing row.
         let fields = it.typing.tables[table].view.as_ref().map(View::compared_fields);
         let fields = fields.unwrap_or_default();
         it.sql.push("(");
@@ -172,14 +174,14 @@ fn forced(compiler: &mut Compiler<'_>, table: usize) {
     compiler.separated(" AND ", conditions, |it, forced| condition(it, table, forced));
 }
 
-/// One forced condition. Texts compare byte by byte, whatever collation their column has. On
-/// PostgreSQL the plain comparison stands beside the exact one, for the sake of indexes. A plugin says
-/// what type the column has: where it holds values of another, all of them would be different, and
-/// less or greater.
+/// Writes one forced condition. Texts are compared byte by byte, whatever the collation of their
+/// column. On PostgreSQL, the plain comparison is added to the exact one, so that indexes can be
+/// used. The type of the column is that declared by a plugin: if the column has values of another
+/// type, all of them would be unequal, and either less or greater.
 fn condition(compiler: &mut Compiler<'_>, table: usize, forced: Forced<'_>) {
     let Forced { field, test, .. } = forced;
     let is_ordered = !matches!(test, Comparison::Equal | Comparison::NotEqual);
-    // An order is that of the column, but decimals are none without their collation.
+    // The order is that of the column, but decimals have none without their collation.
     let own = is_ordered && field.ty.kind == ScalarType::Text;
     let exact = if own { "" } else { compiler.dialect.exact(field.ty.kind) };
     let plain_too = compiler.dialect.features().exact_without_index && test == Comparison::Equal;
@@ -197,8 +199,9 @@ fn condition(compiler: &mut Compiler<'_>, table: usize, forced: Forced<'_>) {
     }
 }
 
-/// Writes a comparison under a collation, or one as the type of the column has it. What a model calls
-/// an enum may be any type, to which other texts are equal: under a collation it compares as a text.
+/// Writes a comparison, with a collation or with the type of the column. A model's enum may be any
+/// type in the database, in which other texts may be equal: with a collation, it is compared as a
+/// text.
 fn comparison(compiler: &mut Compiler<'_>, table: usize, forced: Forced<'_>, collation: &str) {
     let Forced { field, value, test, many } = forced;
     let name = field.ty.enumeration.filter(|_| compiler.dialect.features().enums);
@@ -226,7 +229,7 @@ fn comparison(compiler: &mut Compiler<'_>, table: usize, forced: Forced<'_>, col
     compiler.sql.push(after);
 }
 
-/// How a comparison is written on both databases.
+/// The comparison operator on both databases.
 pub(crate) fn operator(test: Comparison) -> &'static str {
     match test {
         Comparison::Equal => " = ",

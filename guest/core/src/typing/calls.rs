@@ -1,4 +1,4 @@
-//! What functions, casts and aggregates take and give.
+//! The types of functions, casts and aggregates.
 
 use ferro_wit::query::{
     Aggregate, AggregateFunction, CaseExpression, FunctionCall, Literal, Node, NodeRef,
@@ -76,7 +76,7 @@ impl Typing<'_> {
         }
     }
 
-    /// Casts that mean the same on both databases.
+    /// Allows only casts that mean the same on both databases.
     pub(super) fn cast(&self, operand: Fact, to: ScalarType) -> Result<Fact, Error> {
         use ScalarType as S;
         let around = Fact::around([operand]);
@@ -93,7 +93,7 @@ impl Typing<'_> {
                 (S::Timestamptz, S::Date | S::Time | S::Timestamp) => true,
                 _ => false,
             };
-        // A float may be no whole number of 64 bits.
+        // A float may not fit 64 bits; the result is then null.
         let nullable = around.nullable || (from.kind, to) == (S::Float, S::Integer);
         match known {
             true => Ok(Fact { nullable, fallible: true, ..around }.with(to)),
@@ -196,8 +196,8 @@ impl Typing<'_> {
         })
     }
 
-    /// What stands between texts that are joined, and what these, or the values of a list, are
-    /// ordered by.
+    /// Checks the separator of concatenated texts, and the order of these or of the values of a
+    /// list.
     fn gathering(&mut self, aggregate: &Aggregate, node: NodeRef) -> Result<Fact, Error> {
         let joins = aggregate.function == AggregateFunction::StringAgg;
         let mut around = Fact::CONSTANT;
@@ -239,7 +239,7 @@ impl Typing<'_> {
         Ok(around)
     }
 
-    /// Of rows with the same value, nothing says which one gives its place.
+    /// If rows have the same value, nothing determines which of them decides its position.
     fn check_distinct_order(&self, aggregate: &Aggregate) -> Result<(), Error> {
         let other =
             aggregate.order_by.iter().find(|term| !self.same(term.expression, aggregate.argument));

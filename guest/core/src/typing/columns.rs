@@ -1,4 +1,4 @@
-//! The columns that a select or a `RETURNING` gives back: which there are, and their shape.
+//! The columns that a select or a `RETURNING` returns.
 
 use ferro_wit::query::{Node, Output, Projection};
 use ferro_wit::types::{ColumnInfo, Error, ScalarType};
@@ -11,14 +11,14 @@ use crate::error::{denied, invalid, shown};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column<'a> {
     pub(crate) name: &'a str,
-    /// None: a bare null, which fits everywhere.
+    /// `None`: a bare null, which fits everywhere.
     pub(crate) ty: Option<Type>,
     pub(crate) nullable: bool,
-    /// Evaluating it can fail, depending on the row.
+    /// Whether evaluating it can fail, depending on the row.
     pub(crate) fallible: bool,
-    /// It is what the caller gives, and becomes a value of an enum where one is wanted.
+    /// Whether it is given by the caller, and so can become a value of an enum.
     pub(crate) given: bool,
-    /// The field that it is, if it is one of one table.
+    /// The field, if it is a field of a single table.
     pub(crate) source: Option<ColumnRef<'a>>,
 }
 
@@ -30,24 +30,24 @@ impl<'a> Column<'a> {
         Self { name, ty, nullable: field.nullable, fallible: false, given: false, source }
     }
 
-    /// What it is read as.
+    /// The type as which it is read.
     pub(crate) fn shape(&self) -> Type {
         self.ty.unwrap_or(Type::scalar(ScalarType::Text))
     }
 
-    /// What a caller is told of it.
+    /// Its description for callers.
     pub(crate) fn info(&self) -> ColumnInfo {
         let Type { kind, many, .. } = self.shape();
         ColumnInfo { path: vec![self.name.to_owned()], kind, many, nullable: self.nullable }
     }
 
-    /// Takes up the rows of another column of the same shape.
+    /// Combines it with a column of another select.
     pub(super) fn add(&mut self, other: &Self) {
         self.nullable |= other.nullable;
         self.fallible |= other.fallible;
         self.source = None;
         if self.ty.is_some() || other.ty.is_some() {
-            // Values of different enums have nothing in common but being texts.
+            // Values of different enums only have in common that they are texts.
             let enumeration = common_enum([&*self, other].map(|it| (it.ty, it.given)));
             self.ty = Some(Type { enumeration, ..self.shape() });
         }
@@ -56,10 +56,10 @@ impl<'a> Column<'a> {
 }
 
 impl<'a> Typing<'a> {
-    /// What a projection returns; fails for what the caller may not read.
+    /// The columns of a projection; fails for those that the caller may not read.
     ///
-    /// Columns are read by their place, so the names of outputs are not part of the SQL. The fields
-    /// among them are kept with the frame, for the writer.
+    /// Columns are read by position, so the names of outputs are not part of the SQL. The frame
+    /// keeps the fields among them, for the writer.
     pub(crate) fn projected(
         &mut self,
         projection: &'a Projection,

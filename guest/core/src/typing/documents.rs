@@ -7,13 +7,13 @@ use super::{Fact, Typing};
 use crate::dialect::{Spelling as _, documents};
 use crate::error::{invalid, limit, mismatch, shown, unsupported};
 
-/// The most steps of a path into a document.
+/// The maximum steps of a path into a document.
 const MAX_STEPS: usize = 64;
-/// Where the parts of a change of a document are, for messages.
+/// The place of the parts of a change of a document, for messages.
 const PLACE: &str = "a change of a document";
 
 impl Typing<'_> {
-    /// A part of a document. What has another type than is asked for is null.
+    /// A part of a document, which is null if it has another type than requested.
     pub(super) fn json(&self, path: &JsonPath, document: Fact) -> Result<Fact, Error> {
         check_path(document, &path.steps)?;
         if documents::template(self.task.dialect, path.kind).is_none() {
@@ -22,11 +22,11 @@ impl Typing<'_> {
                 path.kind
             )));
         }
-        // What is stored may turn out to be no document, on SQLite.
+        // On SQLite, the stored text may not be valid JSON.
         Ok(Fact { nullable: true, fallible: true, ..document }.with(path.kind))
     }
 
-    /// A document in which a part is set, or that is without it.
+    /// A document in which a part is set or removed.
     pub(super) fn json_change(
         &mut self,
         change: &JsonChange,
@@ -56,7 +56,7 @@ impl Typing<'_> {
             }
             around = Fact { lengthens: true, ..Fact::around([document, fact]) };
         }
-        // What is stored may turn out to be no document, on SQLite.
+        // On SQLite, the stored text may not be valid JSON.
         let fact = Fact { nullable: document.nullable, fallible: true, ..around };
         Ok(fact.with(ScalarType::Json))
     }
@@ -85,11 +85,12 @@ impl Typing<'_> {
             )));
         }
         self.check_elements(one.kind)?;
-        // What is stored may turn out to be no array, on SQLite.
+        // On SQLite, the stored text may not be an array.
         Ok(Fact { fallible: true, ..Fact::around([left, right]) }.with(ScalarType::Boolean))
     }
 
-    /// Where arrays are JSON, their elements are equal if their texts are.
+    /// Rejects types whose elements cannot be compared as JSON, if arrays are JSON: elements are
+    /// then equal if their texts are.
     pub(super) fn check_elements(&self, kind: ScalarType) -> Result<(), Error> {
         let plain = !matches!(kind, ScalarType::Decimal | ScalarType::Json | ScalarType::Interval);
         match plain || self.task.dialect.features().arrays {
@@ -109,7 +110,7 @@ fn check_path(document: Fact, steps: &[String]) -> Result<(), Error> {
         return Err(limit(format!("more than {MAX_STEPS} steps into a document")));
     }
     for step in steps {
-        // The path language of SQLite has no way to write these.
+        // SQLite's path language cannot express these.
         if step.contains(['"', '\\']) || step.contains(char::is_control) {
             return Err(unsupported(format!(
                 "a key with quotes, backslashes or control characters: {}",
@@ -123,7 +124,7 @@ fn check_path(document: Fact, steps: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a step is a position in an array; else it is a key.
+/// Whether a step is a position in an array; otherwise, it is a key.
 pub(crate) fn is_position(step: &str) -> bool {
     !step.is_empty() && step.bytes().all(|it| it.is_ascii_digit())
 }

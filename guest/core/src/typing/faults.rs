@@ -1,4 +1,4 @@
-//! What an error says that it is about.
+//! Adds what an error is about.
 
 use ferro_wit::query::{Node, NodeRef, Path};
 use ferro_wit::types::Error;
@@ -32,7 +32,8 @@ impl<'a> Typing<'a> {
         about(&shown(self.model_name()), error)
     }
 
-    /// The innermost part of an expression for which something holds that holds for all around it.
+    /// The innermost part of an expression for which a property holds that also holds for all
+    /// enclosing parts.
     pub(super) fn innermost(&self, node: NodeRef, holds: impl Fn(&Fact) -> bool) -> NodeRef {
         let mut parts = children(self.node(node)).0.into_iter();
         match parts.find(|it| self.known(*it).is_some_and(|fact| holds(&fact))) {

@@ -1,10 +1,10 @@
-//! Frames: the rows that expressions look at, and the tables of a statement.
+//! Frames: the rows that expressions refer to, and the tables of a statement.
 //!
-//! A select has a frame, and so has the condition of a `related`, which is asked of the rows of
-//! another model. The same node may stand in several frames and mean something else in each, so
-//! what is known of a node is kept by frame.
+//! Each select has a frame, and so does the condition of a `related`, which is evaluated for rows
+//! of another model. The same node may be used in several frames with a different meaning in each,
+//! so facts about nodes are kept by frame.
 //!
-//! Tables are numbered over the whole statement, in the order in which they are first reached. The
+//! Tables are numbered across the whole statement, in the order in which they are first used. The
 //! number is the table's alias in SQL, and its bit in [`Fact::tables`].
 
 use ferro_wit::query::{self, NodeRef, Path};
@@ -16,64 +16,65 @@ use crate::error::{invalid, limit, shown, unsupported};
 use crate::policy::View;
 use crate::validate::children;
 
-/// The most tables that a statement reads, each counted as often as it is read. SQLite joins no
-/// more.
+/// The maximum number of tables in a statement, each counted as often as it is read. SQLite cannot
+/// join more.
 pub(crate) const MAX_TABLES: usize = 64;
 
 /// A table that a statement reads.
 #[derive(Debug)]
 pub(crate) struct Table<'a> {
     pub(crate) name: &'a catalog::Table,
-    /// None: a table of pairs, which is no model.
+    /// `None` for a join table, which has no model.
     pub(crate) view: Option<View<'a>>,
-    /// A row of it may be all nulls, where there is none.
+    /// Whether there may be no row, so that all its columns are null.
     pub(crate) optional: bool,
 }
 
-/// What expressions look at: a row, and the rows that it refers to.
+/// The row that expressions refer to, and the rows that are joined to it.
 #[derive(Debug)]
 pub(crate) struct Frame<'a> {
     pub(crate) view: View<'a>,
-    /// The row's table, by its number.
+    /// The number of the row's table.
     pub(crate) row: usize,
-    /// The rows that it refers to, each after the one that leads to it.
+    /// The rows that it refers to, each after the one from which it is reached.
     pub(crate) joins: Vec<Join<'a>>,
-    /// The common tables that stand beside them, in order.
+    /// The joined common tables, in order.
     pub(crate) joined: Vec<Joined>,
-    /// The fields that its projection lists by themselves.
+    /// The fields that its projection lists as plain fields.
     pub(crate) listed: Vec<&'a Field>,
-    /// How its rows are found from one of an outer frame.
+    /// How its rows are found from a row of an outer frame.
     pub(crate) reach: Option<Reach<'a>>,
-    /// The frames of the selects that this one is combined with, in order.
+    /// The frames of the selects combined with it, in order.
     pub(crate) combined: Vec<usize>,
-    /// The frame in which the first of the rows that agree are found.
+    /// The frame of the subquery that finds the first of the rows with equal values.
     pub(crate) first: Option<usize>,
-    /// Its rows are groups.
+    /// Whether its rows are groups.
     pub(crate) grouped: bool,
-    /// The frame that `outer` leads to.
+    /// The frame to which `outer` refers.
     around: Option<usize>,
-    /// How far its expressions reach.
+    /// What its expressions may access.
     bounds: Bounds,
     /// All its tables, as bits.
     tables: u64,
-    /// Of the nodes that were looked at.
+    /// The facts about its nodes that are known so far.
     facts: Vec<Option<Fact>>,
-    /// The frames that its nodes opened.
+    /// The frames that its nodes have opened.
     inner: Vec<(NodeRef, Vec<usize>)>,
 }
 
-/// What the expressions of a frame reach besides its own row, which may be one that is written.
+/// What the expressions of a frame may access besides its own row, which may be a row that is
+/// written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Bounds {
-    /// Related rows, and selects.
+    /// Related rows and subqueries.
     None,
-    /// Selects of their own, as there is nothing to join other rows to.
+    /// Only subqueries, as nothing can be joined to the row.
     Selects,
     /// Nothing.
     Row,
 }
 
-/// From a row to the one row at most that it refers to.
+/// From a row to the single row that it refers to, if any.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Join<'a> {
     pub(crate) from: usize,
@@ -81,11 +82,11 @@ pub(crate) struct Join<'a> {
     pub(crate) to: usize,
 }
 
-/// A common table beside a row.
+/// A common table that is joined to a row.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Joined {
     pub(crate) table: usize,
-    /// The condition on both.
+    /// The join condition.
     pub(crate) on: NodeRef,
 }
 
@@ -94,21 +95,21 @@ pub(crate) struct Joined {
 pub(crate) struct Reach<'a> {
     pub(crate) from: usize,
     pub(crate) relation: &'a Relation,
-    /// The table of pairs between them.
+    /// The join table between them.
     pub(crate) pairs: Option<usize>,
 }
 
-/// Where a field is.
+/// The location of a field.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ColumnRef<'a> {
     pub(crate) table: usize,
     pub(crate) field: &'a Field,
-    /// It can be null, or there may be no row that has it.
+    /// Whether it can be null, or its row may not exist.
     pub(crate) nullable: bool,
 }
 
 impl<'a> Typing<'a> {
-    /// Opens a frame on the rows of a model, and gives its number.
+    /// Opens a frame for the rows of a model; returns its number.
     pub(crate) fn open(&mut self, view: View<'a>, around: Option<usize>) -> Result<usize, Error> {
         let table = Table { name: &view.model.table, view: Some(view.clone()), optional: false };
         let row = self.add_table(table)?;
@@ -131,7 +132,7 @@ impl<'a> Typing<'a> {
         Ok(self.frames.len() - 1)
     }
 
-    /// Opens a frame on the rows that a relation leads to from a row, to-many or not.
+    /// Opens a frame for the rows that a relation, to one or to many, leads to from a row.
     pub(crate) fn open_related(
         &mut self,
         from: usize,
@@ -158,7 +159,7 @@ impl<'a> Typing<'a> {
         Ok(frame)
     }
 
-    /// Opens a frame beside the current one.
+    /// Opens a frame with the same enclosing frame as the current one.
     pub(super) fn open_beside(&mut self, view: View<'a>) -> Result<usize, Error> {
         let around = self.frame().around;
         self.open(view, around)
@@ -168,7 +169,7 @@ impl<'a> Typing<'a> {
         &mut self.frames[self.current]
     }
 
-    /// Looks at the rows of another frame for a while.
+    /// Makes another frame current during a call.
     pub(crate) fn within<T>(&mut self, frame: usize, look: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.enter(frame);
         let found = look(self);
@@ -176,7 +177,7 @@ impl<'a> Typing<'a> {
         found
     }
 
-    /// Looks at the rows of another frame from here on; gives the one before.
+    /// Makes another frame current; returns the one before.
     pub(crate) fn enter(&mut self, frame: usize) -> usize {
         std::mem::replace(&mut self.current, frame)
     }
@@ -185,12 +186,12 @@ impl<'a> Typing<'a> {
         &self.frames[self.current]
     }
 
-    /// How far the frame's expressions reach from here on.
+    /// Restricts what the frame's expressions may access from here on.
     pub(crate) fn confine(&mut self, bounds: Bounds) {
         self.frame_mut().bounds = bounds;
     }
 
-    /// The tables of the selects that an expression of the current frame opened.
+    /// The tables of the subqueries in an expression of the current frame.
     pub(crate) fn selected(&self, node: NodeRef) -> Vec<&Table<'a>> {
         let mut seen = vec![false; self.task.query.nodes.len()];
         let (mut nodes, mut frames) = (vec![node], Vec::new());
@@ -211,7 +212,7 @@ impl<'a> Typing<'a> {
         numbered.filter(|(number, _)| tables & (1 << number) != 0).map(|(_, it)| it).collect()
     }
 
-    /// What is known of a node in this frame.
+    /// The known fact about a node in this frame.
     pub(super) fn known(&self, node: NodeRef) -> Option<Fact> {
         self.frame().facts[node as usize]
     }
@@ -220,12 +221,12 @@ impl<'a> Typing<'a> {
         self.frames[self.current].facts[node as usize] = Some(fact);
     }
 
-    /// The tables of a fact that are not those of a frame.
+    /// The tables of a fact that do not belong to a frame.
     pub(super) fn beyond(&self, frame: usize, tables: u64) -> u64 {
         tables & !self.frames[frame].tables
     }
 
-    /// The frames that a node of the current one opened.
+    /// The frames that a node of the current frame has opened.
     pub(crate) fn inner(&self, node: NodeRef) -> Vec<usize> {
         let mut inner = self.frame().inner.iter();
         inner.find(|(it, _)| *it == node).map(|(_, frames)| frames.clone()).unwrap_or_default()
@@ -235,7 +236,7 @@ impl<'a> Typing<'a> {
         self.frames[self.current].inner.push((node, frames));
     }
 
-    /// Where a path leads. What it crosses is joined, once.
+    /// Locates a field by its path. The relations on the path are joined, each once.
     pub(crate) fn locate(&mut self, path: &Path) -> Result<ColumnRef<'a>, Error> {
         let frame = self.outwards(path.outer);
         let frame = frame.ok_or_else(|| invalid("there is no select around this one"))?;
@@ -245,7 +246,7 @@ impl<'a> Typing<'a> {
         Ok(ColumnRef { table, field, nullable })
     }
 
-    /// The frame so many selects outwards, by its number.
+    /// The number of the frame this many selects outwards.
     pub(super) fn outwards(&self, outer: u8) -> Option<usize> {
         (0..outer).try_fold(self.current, |frame, _| self.frames[frame].around)
     }
@@ -258,7 +259,7 @@ impl<'a> Typing<'a> {
         Ok(table)
     }
 
-    /// Crosses a relation to one row, and gives its table.
+    /// Crosses a relation to one row; returns the number of its table.
     pub(super) fn step(&mut self, frame: usize, from: usize, name: &str) -> Result<usize, Error> {
         self.check_reach(frame, Bounds::None)?;
         if from == self.frames[frame].row
@@ -280,7 +281,7 @@ impl<'a> Typing<'a> {
             )));
         }
         let target = crossing.target;
-        // A row outside of the scope is as good as none.
+        // A row outside of the scope is treated like a missing one.
         let optional =
             self.tables[from].optional || crossing.relation.optional || !target.forced.is_empty();
         let to =
@@ -291,7 +292,7 @@ impl<'a> Typing<'a> {
         Ok(to)
     }
 
-    /// The common table of this name that a frame joins.
+    /// The number of the joined common table with this name.
     pub(super) fn joined(&self, frame: usize, name: &str) -> Option<usize> {
         let is_it =
             |it: &usize| self.tables[*it].view.as_ref().is_some_and(|view| view.model.name == name);
@@ -321,7 +322,7 @@ impl<'a> Typing<'a> {
         Ok(crossing.relation.many)
     }
 
-    /// Fails where an expression of a frame does not reach as far.
+    /// Fails if expressions of a frame may not access this.
     pub(super) fn check_reach(&self, frame: usize, needed: Bounds) -> Result<(), Error> {
         match self.frames[frame].bounds {
             bounds if bounds <= needed => Ok(()),
@@ -337,7 +338,7 @@ impl<'a> Typing<'a> {
     }
 
     fn view_of(&self, table: usize) -> Result<&View<'a>, Error> {
-        // Tables of pairs are no models: no path leads to one.
+        // Join tables have no model: no path leads to one.
         self.tables[table].view.as_ref().ok_or_else(|| invalid("a table of pairs has no fields"))
     }
 

@@ -1,4 +1,4 @@
-//! Selects inside of expressions, and conditions on related rows: what they are there.
+//! Subqueries, and conditions on related rows.
 
 use ferro_wit::query::{
     Literal, Node, NodeRef, Projection, Quantifier, Related, Select, SelectRef,
@@ -11,8 +11,8 @@ use crate::error::{invalid, mismatch};
 use crate::validate::select_nodes;
 
 impl<'a> Typing<'a> {
-    /// A condition on the rows that relations lead to. Those to one row are joined on the way, the
-    /// others and the last one open frames.
+    /// A condition on the rows that relations lead to. Relations to one row are joined; the others,
+    /// and the last one, open frames.
     pub(super) fn related(&mut self, node: NodeRef, related: &'a Related) -> Result<Fact, Error> {
         self.check_reach(self.current, Bounds::Selects).map_err(|error| self.at(node, error))?;
         if related.quantifier == Quantifier::All && related.condition.is_none() {
@@ -21,7 +21,7 @@ impl<'a> Typing<'a> {
         let (innermost, frames) = self.way(related).map_err(|error| {
             match related.relations.len() > 1 {
                 true => self.at(node, error),
-                // It names the one itself.
+                // The error already names the relation.
                 false => error,
             }
         })?;
@@ -37,7 +37,7 @@ impl<'a> Typing<'a> {
             fact.tables = self.beyond(*frame, fact.tables | from);
         }
         self.opened(node, frames);
-        // What can fail in the condition is guarded where it stands.
+        // Failures inside the condition are guarded there.
         let fact = Fact { nullable: false, fallible: false, varies: true, ..fact };
         Ok(fact.with(ScalarType::Boolean))
     }
@@ -64,7 +64,7 @@ impl<'a> Typing<'a> {
         Ok((innermost, frames))
     }
 
-    /// A select that stands in an expression: what its nodes are, taken together, and its columns.
+    /// The combined fact about the nodes of a subquery, and its columns.
     fn inner_select(
         &mut self,
         node: NodeRef,
@@ -83,12 +83,12 @@ impl<'a> Typing<'a> {
         Ok((Fact { tables, aggregate: false, window: false, varies: true, ..fact }, columns))
     }
 
-    /// What the nodes of a select are, taken together.
+    /// The combined fact about the nodes of a select.
     pub(crate) fn whole(&mut self, select: &'a Select) -> Result<Fact, Error> {
         let mut fact = Fact::CONSTANT;
         for node in select_nodes(select) {
             let mut part = self.fact(node)?;
-            // Conditions are guarded where they stand. A bound that is negative can fail.
+            // Conditions are guarded where they are written. A negative limit or offset fails.
             let is_bound = [select.limit, select.offset].contains(&Some(node));
             part.fallible &= Some(node) != select.filter;
             part.fallible &= select.joins.iter().all(|it| it.on != node);
@@ -106,7 +106,7 @@ impl<'a> Typing<'a> {
         Ok(fact)
     }
 
-    /// Whether there are parameters in the common tables that the current frame reads.
+    /// Whether the common tables that the current frame reads contain parameters.
     fn reads_parameters(&self) -> bool {
         let frame = self.frame();
         let tables = frame.joined.iter().map(|it| it.table).chain([frame.row]);
@@ -116,7 +116,7 @@ impl<'a> Typing<'a> {
         commons.any(|it| it.parameter)
     }
 
-    /// The step of a recursive table has one row for each pair that it joins.
+    /// Rejects aggregates in the step of a recursive table: it has one row per joined pair.
     pub(crate) fn check_step(&mut self, select: &'a Select) -> Result<(), Error> {
         let Projection::Outputs(outputs) = &select.projection else { return Ok(()) };
         let place = "the step of a recursive table";

@@ -1,7 +1,8 @@
-//! What an expression is: its type, and what may be done with it. Checked before it is written, so
-//! that a value of the wrong type never reaches a database.
+//! The types of expressions, and what may be done with them. They are checked before anything is
+//! written, so that a value of the wrong type never reaches a database.
 //!
-//! Nothing is coerced, with one exception: whole numbers go where floats or decimals are wanted.
+//! Nothing is converted implicitly, with one exception: integers are accepted in place of floats
+//! and decimals.
 
 mod calls;
 mod columns;
@@ -27,28 +28,28 @@ use frames::Frame;
 pub(crate) use frames::{Bounds, ColumnRef, Join, Joined, MAX_TABLES, Reach, Table};
 pub(crate) use selects::check_no_includes;
 
-/// What is known of a node.
+/// The facts about a node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fact {
-    /// None: a bare null, which fits everywhere.
+    /// `None`: a bare null, which fits everywhere.
     pub(crate) ty: Option<Type>,
     pub(crate) nullable: bool,
-    /// Evaluating it can fail, depending on the row.
+    /// Whether evaluating it can fail, depending on the row.
     pub(crate) fallible: bool,
-    /// An aggregate stands in it.
+    /// Whether it contains an aggregate.
     pub(crate) aggregate: bool,
-    /// A function over the rows around stands in it.
+    /// Whether it contains a window function.
     pub(crate) window: bool,
-    /// Its value depends on the row.
+    /// Whether its value depends on the row.
     pub(crate) varies: bool,
-    /// A parameter stands in it.
+    /// Whether it contains a parameter.
     pub(crate) parameter: bool,
-    /// It is what the caller gives, a null, or one of several such: where values of an enum are
-    /// wanted, its texts become such.
+    /// Whether it is given by the caller, a null, or a choice among such values: its texts can then
+    /// become values of an enum.
     pub(crate) given: bool,
-    /// A text in it can be longer than those that it is made of.
+    /// Whether a text in it can be longer than those from which it is computed.
     pub(crate) lengthens: bool,
-    /// The tables that it depends on, as bits.
+    /// The tables on which it depends, as bits.
     pub(crate) tables: u64,
 }
 
@@ -70,7 +71,7 @@ impl Fact {
         Self { ty: Some(Type::scalar(kind)), ..Self::CONSTANT }
     }
 
-    /// What several operands have in common with the expression that they stand in.
+    /// The fact about an expression of these operands, without its type.
     fn around(facts: impl IntoIterator<Item = Self>) -> Self {
         facts.into_iter().fold(Self::CONSTANT, |one, other| Self {
             ty: None,
@@ -90,7 +91,7 @@ impl Fact {
         Self { ty: Some(Type::scalar(kind)), ..self }
     }
 
-    /// What is one of several values of its type.
+    /// The fact about an expression whose value is one of several.
     fn one_of(self, values: &[Self]) -> Self {
         let enumeration = common_enum(values.iter().map(|it| (it.ty, it.given)));
         let ty = self.ty.map(|it| Type { enumeration, ..it });
@@ -102,7 +103,8 @@ impl Fact {
     }
 }
 
-/// The enum that one of several values is of: each is, but for what is given.
+/// The enum of a value that is one of several: all must be of the same enum, except those that are
+/// given by the caller.
 fn common_enum(values: impl IntoIterator<Item = (Option<Type>, bool)>) -> Option<usize> {
     let values = values.into_iter().filter(|(_, given)| !given);
     let mut enums = values.map(|(ty, _)| ty.and_then(|it| it.enumeration));
@@ -110,23 +112,23 @@ fn common_enum(values: impl IntoIterator<Item = (Option<Type>, bool)>) -> Option
     enums.all(|it| it == Some(first)).then_some(first)
 }
 
-/// Finds out what the nodes of a query are.
+/// Finds the facts about the nodes of a query.
 pub(crate) struct Typing<'a> {
     pub(crate) task: Task<'a>,
-    /// The tables of the statement, by their numbers.
+    /// The tables of the statement, by number.
     pub(crate) tables: Vec<Table<'a>>,
     frames: Vec<Frame<'a>>,
-    /// The frame that is looked at.
+    /// The number of the current frame.
     current: usize,
-    /// The fields that the rows of an insert carry, while its conflict is compiled: only there may
-    /// `excluded` stand.
+    /// The fields of the rows of an insert, while its conflict is compiled: `excluded` is allowed
+    /// only there.
     pub(crate) inserted: Option<Vec<&'a str>>,
-    /// The fields that the rows of an update's batch carry: `excluded` is one of them.
+    /// The fields of an update's batch, to which `excluded` refers.
     pub(crate) batch: Option<Vec<&'a str>>,
 }
 
 impl<'a> Typing<'a> {
-    /// Looks at the rows of a model, or of a common table, first.
+    /// Starts with the rows of a model, or of a common table.
     pub(crate) fn new(task: Task<'a>, view: View<'a>) -> Result<Self, Error> {
         let (tables, frames) = (Vec::new(), Vec::new());
         let mut typing = Self { task, tables, frames, current: 0, inserted: None, batch: None };
@@ -134,12 +136,12 @@ impl<'a> Typing<'a> {
         Ok(typing)
     }
 
-    /// The model whose rows are looked at, as the caller sees it.
+    /// The model of the current frame, as visible to the caller.
     pub(crate) fn view(&self) -> &View<'a> {
         &self.frame().view
     }
 
-    /// What a node is.
+    /// The fact about a node, which is checked if it is new.
     pub(crate) fn fact(&mut self, node: NodeRef) -> Result<Fact, Error> {
         if let Some(known) = self.known(node) {
             return Ok(known);
@@ -149,7 +151,7 @@ impl<'a> Typing<'a> {
         Ok(fact)
     }
 
-    /// A condition: a boolean, on single rows.
+    /// Checks a condition: a boolean, without aggregates.
     pub(crate) fn check_condition(&mut self, node: NodeRef) -> Result<Fact, Error> {
         let fact = self.fact(node)?;
         if !fact.is(ScalarType::Boolean) {
@@ -158,7 +160,7 @@ impl<'a> Typing<'a> {
         Ok(fact)
     }
 
-    /// An expression on single rows, whose place messages name.
+    /// Checks an expression on single rows; `place` is its place in messages.
     pub(crate) fn check_rowwise(&mut self, node: NodeRef, place: &str) -> Result<Fact, Error> {
         let fact = self.fact(node)?;
         if fact.aggregate {
@@ -192,7 +194,7 @@ impl<'a> Typing<'a> {
         ))
     }
 
-    /// A value for a field of the rows that are looked at.
+    /// Checks a value to assign to a field of the current row.
     pub(crate) fn check_assignable(&mut self, node: NodeRef, field: &Field) -> Result<Fact, Error> {
         let to = field.ty;
         let fact = self.check_rowwise(node, "a value to write")?;
@@ -207,7 +209,7 @@ impl<'a> Typing<'a> {
 
     fn find(&mut self, node: NodeRef) -> Result<Fact, Error> {
         let query = self.task.query;
-        // A fault of a part names that already. What is left is one of the node itself.
+        // Errors of operands already name them. Other errors are about the node itself.
         let fact = match &query.nodes[node as usize] {
             Node::Literal(literal) => literal_fact(literal),
             Node::Parameter(parameter) => Ok(Fact {
@@ -297,7 +299,7 @@ impl<'a> Typing<'a> {
         };
         Ok(Fact {
             ty: Some(field.ty),
-            // A batch may hold nulls for any field.
+            // A batch may contain nulls for any field.
             nullable: field.nullable || self.batch.is_some(),
             varies: true,
             tables: 1 << self.frame().row,

@@ -1,4 +1,4 @@
-//! What operators take and give.
+//! The types of operators.
 
 use ferro_wit::query::{BinaryOperator, Node, UnaryOperator};
 use ferro_wit::types::{Error, ScalarType};
@@ -80,9 +80,9 @@ impl Typing<'_> {
             | B::EndsWith => Err(mismatch("both operands are texts")),
             B::InList | B::NotInList => {
                 self.check_list(left, right)?;
-                // A stored array may turn out not to be one, on SQLite.
+                // On SQLite, a stored text may not be an array.
                 let fallible = around.fallible || !matches!(right_node, Node::Parameter(_));
-                // A list may have nulls, whatever its field can be.
+                // A list may contain nulls, even if its field is not nullable.
                 Ok(Fact { nullable: true, fallible, ..around }.with(ScalarType::Boolean))
             }
             B::ArrayContains | B::ArrayOverlaps => self.arrays(left, right),
@@ -109,7 +109,7 @@ impl Typing<'_> {
         }
     }
 
-    /// The type of a number that can be calculated with.
+    /// The type of a number in arithmetic.
     fn number(&self, fact: Fact) -> Result<ScalarType, Error> {
         let ty = fact.ty.ok_or_else(|| mismatch("a bare null is no number: use a parameter"))?;
         if ty.many
@@ -192,7 +192,7 @@ impl Typing<'_> {
     }
 }
 
-/// What a date or a timestamp becomes that something is added to or subtracted from.
+/// The type of a date or timestamp after an addition or subtraction.
 fn moved(operator: BinaryOperator, left: Fact, right: Fact) -> Option<ScalarType> {
     use ScalarType as S;
     let (left, right) = (left.ty?, right.ty?);

@@ -1,4 +1,4 @@
-//! Selects: what may stand in their clauses, and what they return.
+//! Selects: what their clauses may contain, and what they return.
 
 use std::collections::BTreeSet;
 
@@ -15,8 +15,8 @@ use crate::policy::Write;
 use crate::validate::{children, select_nodes};
 
 impl<'a> Typing<'a> {
-    /// Checks all parts of a select, in the frame of its rows: those that are left out of a count
-    /// too, since what may not be named may not be named there either.
+    /// Checks all parts of a select in the frame of its rows, even those that a count leaves out,
+    /// since forbidden names are forbidden there, too.
     pub(crate) fn check_select(&mut self, select: &'a Select) -> Result<Vec<Column<'a>>, Error> {
         check_no_includes(select)?;
         self.check_query(select)
@@ -34,8 +34,8 @@ impl<'a> Typing<'a> {
         Ok(columns)
     }
 
-    /// Selects that are combined have columns of the same types, and are ordered by what they list.
-    /// A column can be null if it can in one of them.
+    /// Checks combined selects: they must have columns of the same types, and be ordered by these.
+    /// A column is nullable if it is in one of them.
     fn check_combined(
         &mut self,
         select: &'a Select,
@@ -67,7 +67,7 @@ impl<'a> Typing<'a> {
         select.order_by.iter().try_for_each(|term| self.listed_at(select, term).map(|_| ()))
     }
 
-    /// The place of the column that a term orders by, from 1 on.
+    /// The position of the column by which a term orders, from 1.
     pub(crate) fn listed_at(
         &mut self,
         select: &'a Select,
@@ -97,7 +97,7 @@ impl<'a> Typing<'a> {
         Ok(place + 1)
     }
 
-    /// Rows can be locked that are rows of a table.
+    /// Checks that the rows can be locked: they must be rows of a table.
     fn check_lock(&mut self, select: &'a Select) -> Result<(), Error> {
         if select.lock.is_none() {
             return Ok(());
@@ -125,7 +125,7 @@ impl<'a> Typing<'a> {
         }
     }
 
-    /// Checks what chooses and orders the rows of a select.
+    /// Checks the clauses that filter and order the rows of a select.
     pub(crate) fn check_clauses(&mut self, select: &'a Select) -> Result<(), Error> {
         if let Some(filter) = select.filter {
             self.check_condition(filter)?;
@@ -142,7 +142,7 @@ impl<'a> Typing<'a> {
         for term in &select.order_by {
             match select.combined.is_empty() {
                 true => self.check_sortable(term.expression)?,
-                // By the place of a column, whatever that is made of.
+                // Ordered by the position of a column, which may be any expression.
                 false => self.check_has_order(term.expression)?,
             }
         }
@@ -152,7 +152,8 @@ impl<'a> Typing<'a> {
         Ok(())
     }
 
-    /// Fails where the rows of a select are ordered or grouped by fields that only PostgreSQL takes.
+    /// Fails if rows are ordered or grouped by fields of an enclosing select, unless the database
+    /// supports this.
     pub(crate) fn check_sorts_own(&mut self, node: NodeRef) -> Result<(), Error> {
         let tables = self.fact(node)?.tables;
         match self.beyond(self.current, tables) == 0 || self.task.dialect.features().outer_sorting {
@@ -164,7 +165,8 @@ impl<'a> Typing<'a> {
         }
     }
 
-    /// What rows are ordered or grouped by. A constant would be read as the place of a column.
+    /// Checks an expression to order or group by. A constant would be read as the position of a
+    /// column.
     pub(super) fn check_sortable(&mut self, node: NodeRef) -> Result<(), Error> {
         if !self.fact(node)?.varies {
             return Err(invalid("rows cannot be ordered or grouped by a constant"));
@@ -172,7 +174,7 @@ impl<'a> Typing<'a> {
         self.check_has_order(node)
     }
 
-    /// Values that have an order.
+    /// Checks that values have an order.
     fn check_has_order(&mut self, node: NodeRef) -> Result<(), Error> {
         match self.fact(node)?.ty {
             Some(ty) if ty.many || matches!(ty.kind, ScalarType::Json | ScalarType::Interval) => {
@@ -191,7 +193,7 @@ impl<'a> Typing<'a> {
                 out_of_range("a limit or an offset is not negative")
             }
             Node::Parameter(it) if it.kind == ScalarType::Integer && !it.many => {
-                // It has no row that it could depend on, and is typed by nothing else.
+                // It cannot depend on a row, and its type is not checked elsewhere.
                 return self.fact(node).map(|_| ());
             }
             _ => mismatch("a limit or an offset is a whole number or a parameter of type integer"),
@@ -199,8 +201,8 @@ impl<'a> Typing<'a> {
         Err(self.at(node, fault))
     }
 
-    /// In a grouped select, what is listed, ordered by and asked of groups is made of what rows are
-    /// grouped by and of aggregates. SQLite would pick some row instead of failing.
+    /// Checks that a grouped select lists, orders by and filters only expressions made of the group
+    /// keys and aggregates. SQLite would use some row instead of failing.
     fn check_groups(&mut self, select: &'a Select) -> Result<(), Error> {
         let grouped = self.is_grouped(select)?;
         self.frame_mut().grouped = grouped;
@@ -218,7 +220,7 @@ impl<'a> Typing<'a> {
         for output in outputs {
             lists_aggregate |= self.fact(output.expression)?.aggregate;
         }
-        // SQLite wants it so. A count of the select would not know that it has one row.
+        // SQLite requires it; a count of the select would not know that it has one row.
         if select.group_by.is_empty() && !lists_aggregate {
             let fault = invalid("a select with aggregates and without groups lists an aggregate");
             return Err(self.of_rows(fault));
@@ -258,7 +260,7 @@ impl<'a> Typing<'a> {
                 Err(self.of_path(path, fault))
             }
             Node::Aggregate(_) if inside == 0 => Ok(()),
-            // It depends on the keys of a row, and a group has many.
+            // It depends on the keys of a row, and a group has many rows.
             Node::Related(_) if inside == 0 => Err(self.at(
                 node,
                 invalid("`related` asks about a row: group by it, or put it into the filter"),
@@ -287,7 +289,7 @@ impl<'a> Typing<'a> {
         }
     }
 
-    /// Whether two nodes are the same expression, as far as grouping goes.
+    /// Whether two nodes are the same expression for the purpose of grouping.
     pub(super) fn same(&self, one: NodeRef, other: NodeRef) -> bool {
         one == other
             || matches!(
@@ -310,9 +312,9 @@ impl<'a> Typing<'a> {
         Ok(grouped)
     }
 
-    /// The fields of the primary key that go last in the order of a select, so that its pages are the
-    /// same each time: none where there is no order, where it is complete already, and where rows
-    /// of the result are no rows of the model.
+    /// The fields of the primary key that are added to the order of a select, so that its pages are
+    /// deterministic: none if there is no order, if it is already unique, or if result rows are not
+    /// rows of the model.
     pub(crate) fn last_keys(&self, select: &Select) -> Vec<&'a Field> {
         let paged = select.limit.is_some() || select.offset.is_some();
         let plain = !matches!(select.distinct, Distinct::Rows) && select.combined.is_empty();
@@ -323,7 +325,7 @@ impl<'a> Typing<'a> {
         }
     }
 
-    /// The fields of the primary key that terms do not order by; none if they tell rows apart.
+    /// The fields of the primary key that the terms lack; none if the terms identify a row.
     pub(crate) fn keys_after(&self, terms: &[OrderTerm]) -> Vec<&'a Field> {
         let named = |it: &OrderTerm| match self.node(it.expression) {
             Node::Field(path) if path.outer == 0 && path.relations.is_empty() => {
@@ -339,12 +341,12 @@ impl<'a> Typing<'a> {
             return Vec::new();
         }
         let keys = model.primary_key.iter().filter(|it| !is_ordered(it));
-        // An order by what may not be read would tell of it.
+        // An order by a field that may not be read would reveal something about its values.
         keys.map(|it| &model.fields[*it]).filter(|it| self.view().may_read(it)).collect()
     }
 
-    /// Whether a select lists rows by their key, in the same way as the one of a frame: then no value
-    /// besides decides which of them are alike.
+    /// Whether a select lists rows by their key, like the select of a frame: then no other value
+    /// decides which of them are equal.
     fn lists_rows_of(&self, frame: usize) -> bool {
         let (own, other) = (self.frame(), &self.frames[frame]);
         let is_same = |(one, other): (&&Field, &&Field)| std::ptr::eq(*one, *other);
@@ -358,14 +360,14 @@ impl<'a> Typing<'a> {
             && keys.iter().all(is_listed)
     }
 
-    /// Fails for columns whose values the database does not compare.
+    /// Fails for columns whose values the database cannot compare.
     pub(crate) fn check_equality(&self, columns: &[Column<'_>]) -> Result<(), Error> {
         let mut facts = columns.iter().map(|it| Fact { ty: it.ty, ..Fact::CONSTANT });
         facts.try_for_each(|it| self.check_comparable(it, it))
     }
 
-    /// Distinct rows can be ordered by what they list only: PostgreSQL says so, SQLite would not. The
-    /// first of those that agree are found in a frame of their own.
+    /// Checks the order of distinct rows, which may only use listed columns: PostgreSQL requires
+    /// it, SQLite does not. The first of the rows with equal values are found in a separate frame.
     fn check_distinct(&mut self, select: &'a Select, columns: &[Column<'_>]) -> Result<(), Error> {
         match &select.distinct {
             Distinct::No => Ok(()),
@@ -406,7 +408,7 @@ impl<'a> Typing<'a> {
     }
 }
 
-/// Fails where a select that has no rows of its own to return includes relations.
+/// Fails if a select includes relations, but does not return its own rows.
 pub(crate) fn check_no_includes(select: &Select) -> Result<(), Error> {
     let Some(inclusion) = select.includes.first() else { return Ok(()) };
     let relations = inclusion.relations.iter().map(String::as_str);

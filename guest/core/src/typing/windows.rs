@@ -1,4 +1,4 @@
-//! Functions over the rows around a row.
+//! Window functions.
 
 use ferro_wit::query::{AggregateFunction, Frame, FrameUnit, Literal, Node, NodeRef, Window};
 use ferro_wit::types::Error;
@@ -9,7 +9,7 @@ use crate::error::{denied, invalid, mismatch, out_of_range, shown, suggestion, u
 use crate::functions::{self, WindowFunction as W};
 use ferro_wit::types::ScalarType;
 
-/// Where the parts of a window function are, for messages.
+/// The place of the parts of a window function, for messages.
 const PLACE: &str = "another window function";
 
 impl Typing<'_> {
@@ -120,7 +120,7 @@ impl Typing<'_> {
         }
     }
 
-    /// A number that is part of the shape, as the databases have it: of 32 bits.
+    /// Checks a number that is part of the shape: databases accept 32 bits.
     fn check_number(&self, node: NodeRef, least: i64, what: &str) -> Result<(), Error> {
         let fault = match self.node(node) {
             Node::Literal(Literal::Integer(it)) if (least..=MOST_ROWS).contains(it) => {
@@ -133,10 +133,10 @@ impl Typing<'_> {
     }
 }
 
-/// The largest number of 32 bits.
+/// The largest 32-bit number.
 const MOST_ROWS: i64 = 0x7fff_ffff;
 
-/// Whether it means the same on both databases, which take other frames, and each other ones.
+/// Checks that a frame means the same on both databases; each also accepts others.
 fn check_frame(frame: &Frame, function: W, window: &Window) -> Result<(), Error> {
     let name = shown(&window.function);
     if !function.takes_frame() {
@@ -168,7 +168,7 @@ fn check_frame(frame: &Frame, function: W, window: &Window) -> Result<(), Error>
     }
 }
 
-/// Whether there may be no row in it: the row that it is seen from may be outside.
+/// Whether the frame may be empty, as it need not include the current row.
 fn may_be_empty(frame: &Frame) -> bool {
     frame.start.is_some_and(|it| it > 0) || frame.end.is_some_and(|it| it < 0)
 }
