@@ -113,7 +113,7 @@ impl Call {
         self.count_written(rows).inspect_err(|_| self.release_written(rows)).is_ok()
     }
 
-    /// Uncounts rows that are not written.
+    /// Stops counting rows that are not written.
     pub(crate) fn release_written(&self, rows: u64) {
         self.rows_written.fetch_sub(rows, Ordering::Relaxed);
     }

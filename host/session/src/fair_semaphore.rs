@@ -204,7 +204,7 @@ mod tests {
 
     use super::*;
 
-    /// All that it gets at once.
+    /// All permits that it gets at once.
     fn fill(semaphore: &FairSemaphore, claimant: &Claimant) -> Vec<FairPermit> {
         std::iter::from_fn(|| semaphore.try_acquire(claimant, u32::MAX)).collect()
     }
@@ -254,7 +254,7 @@ mod tests {
         );
         assert!(more.is_err(), "it has the last one");
         drop((one, first.unwrap()));
-        // Nobody waits any more, and nothing is lost.
+        // Nobody waits any more, and no permit is lost.
         assert_eq!(semaphore.state.lock().free, 2);
     }
 
@@ -289,7 +289,7 @@ mod tests {
                     permit = None;
                     assert_eq!(semaphore.state.lock().free, 0);
                 }
-                // From the front, each gives it to the next.
+                // From the front: each passes the permit on to the next.
                 while waiting.pop_front().is_some() {}
                 drop(permit);
                 let state = semaphore.state.lock();

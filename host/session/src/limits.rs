@@ -170,7 +170,7 @@ impl Limits {
         Error::new(ErrorKind::Busy, message).retryable()
     }
 
-    /// Of `max` guests of a host.
+    /// The error of a caller that waited too long for one of a host's `max` guests.
     pub(crate) fn guests_exceeded(&self, max: u32) -> Error {
         let what =
             format!("too many of the {max} instances of plugins are in use; try again later");

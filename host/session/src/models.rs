@@ -101,7 +101,7 @@ impl Models {
     pub async fn create_tables(&self, database: &Database) -> Result<(), Error> {
         let dialect = database.dialect();
         let questions = self.catalog.introspection(dialect)?;
-        // The others make temporary tables, for which a role needs a right.
+        // The other statements create temporary tables, which a role may not be allowed to do.
         let reading = questions.iter().take_while(|it| it.starts_with("SELECT")).count();
         let plan = |found: &[String]| self.catalog.create_tables(dialect, found);
         database.migrate(&questions[..reading], plan, Some(Risk::Safe)).await.map(drop)

@@ -120,8 +120,8 @@ fn granted(
     }
 }
 
-/// The granted tables that may be tables of pairs: no model declares their columns, so they are
-/// granted as a whole or not at all.
+/// The granted tables that may be join tables: no model declares their columns, so they are granted
+/// as a whole or not at all.
 fn pairs(tables: &BTreeMap<String, TableGrant>, schema: &Schema) -> Vec<String> {
     let mut relations = schema.models.iter().flat_map(|it| &it.many_to_manys);
     if relations.all(|it| it.through.is_some()) {

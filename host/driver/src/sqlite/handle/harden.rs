@@ -37,8 +37,8 @@ pub(in crate::sqlite) fn harden(handle: &mut LockedSqliteHandle<'_>) -> Result<(
     // Disables constant propagation. If a column is compared with a constant, SQLite would
     // substitute the constant in all other conditions on the column, even in those that keep
     // expressions that may fail away from rows outside the scope. There is no setting for this,
-    // only a control meant for SQLite's own tests. SAFETY: the lock is held; this control takes a
-    // connection and a 32-bit number.
+    // only a control meant for SQLite's own tests.
+    // SAFETY: the lock is held; this control takes a connection and a 32-bit number.
     let code = unsafe {
         ffi::sqlite3_test_control(ffi::SQLITE_TESTCTRL_OPTIMIZATIONS, raw, WITHOUT_PROPAGATION)
     };
