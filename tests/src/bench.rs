@@ -1,7 +1,8 @@
-//! Measuring subjects side by side: they take turns, so that the machine's drift hits all alike, and
-//! each is told as the ratio of its median to that of a baseline in the same run.
+//! Compares subjects side by side: they take turns, so that drift of the machine affects all of
+//! them alike, and each is reported as the ratio of its median to that of a baseline in the same
+//! run.
 //!
-//! `cargo xtask bench` says in the environment how much is to be measured and where results go:
+//! `cargo xtask bench` sets in the environment how much to measure, and where to write results:
 //!
 //! | variable | what it holds |
 //! | --- | --- |
@@ -21,22 +22,22 @@ const QUICK: &str = "FERRO_BENCH_QUICK";
 const ONLY: &str = "FERRO_BENCH_ONLY";
 const QUICK_ROUNDS: usize = 3;
 
-/// How far above a goal the table calls a result near it. Two runs differ by as much.
+/// How far above its goal a result counts as near it. Two runs differ by as much.
 const NEAR: f64 = 1.05;
 
-/// What all subjects do.
+/// The task of all subjects.
 pub struct Case<'a> {
-    /// What it is.
+    /// Its name.
     pub name: &'a str,
-    /// On which database.
+    /// The database.
     pub backend: &'a str,
     /// How often each subject runs.
     pub rounds: usize,
-    /// How many times a run does it. Medians are those of one time.
+    /// How many times a run repeats the task. Medians are per repetition.
     pub times: u32,
 }
 
-/// Something to measure. It returns a checksum, which has to be the same at each call.
+/// Something to measure. It returns a checksum, which must be the same in each call.
 pub struct Subject<'a> {
     name: &'static str,
     before: Option<Box<dyn FnMut() -> Result<()> + 'a>>,
@@ -45,12 +46,12 @@ pub struct Subject<'a> {
     goal: Option<Goal>,
 }
 
-/// What a subject is to reach.
+/// The goal of a subject.
 #[derive(Debug, Clone, Copy)]
 pub enum Goal {
-    /// At most so many times the baseline.
+    /// At most this multiple of the baseline.
     Ratio(f64),
-    /// At most so many microseconds.
+    /// At most this many microseconds.
     Median(f64),
 }
 
@@ -60,15 +61,15 @@ impl<'a> Subject<'a> {
         Self { name, before: None, run: Box::new(run), after: None, goal: None }
     }
 
-    /// What is to be reached, if anything is.
+    /// Sets the goal, if there is one.
     #[must_use]
     pub fn goal(mut self, goal: impl Into<Option<Goal>>) -> Self {
         self.goal = goal.into();
         self
     }
 
-    /// What happens before and after each run, and is not measured; what comes after gives a
-    /// checksum, which counts too.
+    /// Sets what to do before and after each run, without measuring it; the latter also returns a
+    /// checksum.
     #[must_use]
     pub fn around(
         mut self,
@@ -80,7 +81,7 @@ impl<'a> Subject<'a> {
         self
     }
 
-    /// Runs once: how long it took, and its checksums.
+    /// Runs once; returns the time and the checksums.
     fn measure(&mut self) -> Result<(Duration, (i64, i64))> {
         if let Some(before) = &mut self.before {
             before()?;
@@ -93,44 +94,44 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// What one subject came to.
+/// The result of one subject.
 pub struct Measured {
     /// Its name.
     pub subject: &'static str,
-    /// One for each round.
+    /// One value per round.
     pub values: Vec<f64>,
-    /// What is to be reached, if anything is.
+    /// The goal, if there is one.
     pub goal: Option<Goal>,
 }
 
-/// One line of the result.
+/// One row of the result.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
-    /// What was done.
+    /// The task.
     pub case: String,
-    /// On which database.
+    /// The database.
     pub backend: String,
-    /// By whom.
+    /// The subject.
     pub subject: String,
     /// The median of all rounds, in `unit`.
     pub median: f64,
-    /// The best of all rounds, which tells more where the machine has other work.
+    /// The best of all rounds, which is more meaningful on a busy machine.
     pub best: f64,
-    /// Microseconds, mebibytes, or calls a second.
+    /// Microseconds, mebibytes, or calls per second.
     pub unit: &'static str,
-    /// The baseline's name.
+    /// The name of the baseline.
     pub versus: String,
-    /// This median by the baseline's.
+    /// This median divided by that of the baseline.
     pub ratio: f64,
-    /// What is to be reached, at most.
+    /// The goal: the maximum.
     pub goal: Option<f64>,
-    /// The field that the goal is one for: `ratio` or `median`.
+    /// The field to which the goal applies: `ratio` or `median`.
     pub goal_of: Option<&'static str>,
-    /// Whether it is reached.
+    /// Whether the goal is met.
     pub met: Option<bool>,
 }
 
-/// A benchmark: rows under a name.
+/// A named benchmark and its rows.
 pub struct Bench {
     name: &'static str,
     rows: Vec<Row>,
@@ -146,7 +147,7 @@ impl Bench {
         Self { name, rows: Vec::new(), quick, only: std::env::var(ONLY).unwrap_or_default() }
     }
 
-    /// Whether only a few rounds are asked for.
+    /// Whether only a few rounds are requested.
     #[must_use]
     pub fn is_quick(&self) -> bool {
         self.quick
@@ -158,7 +159,7 @@ impl Bench {
         format!("{case}, {backend}").contains(&self.only)
     }
 
-    /// Measures subjects in turns, the first one being the baseline.
+    /// Measures subjects in turns; the first one is the baseline.
     ///
     /// # Errors
     ///
@@ -188,7 +189,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Adds what was measured in another way; the first subject is the baseline.
+    /// Adds values that were measured in another way; the first subject is the baseline.
     pub fn record(&mut self, case: &Case<'_>, unit: &'static str, measured: Vec<Measured>) {
         let mut baseline = None;
         for Measured { subject, mut values, goal } in measured {
@@ -224,7 +225,7 @@ impl Bench {
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn report(&self) -> Result<()> {
         println!("{}", self.table());
         let folder = std::env::var_os(DIR).map_or_else(
@@ -261,7 +262,7 @@ impl Bench {
 }
 
 impl Row {
-    /// What is to be reached, and whether it is.
+    /// The goal, and whether it is met.
     fn verdict(&self) -> String {
         let (Some(goal), Some(goal_of), Some(met)) = (self.goal, self.goal_of, self.met) else {
             return String::new();

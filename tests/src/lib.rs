@@ -1,5 +1,5 @@
-//! What tests and benchmarks share: a PostgreSQL server of their own, the core without a component, the
-//! log of a test, and measuring in turns.
+//! Shared by tests and benchmarks: a PostgreSQL server, the core without a component, the log of a
+//! test, and comparisons of subjects.
 
 #![forbid(unsafe_code)]
 
@@ -11,7 +11,7 @@ pub mod postgres;
 pub use linked::Core;
 pub use log::Log;
 
-/// Runs scenarios on each database, each as a test of its own: `async fn(url: &str) -> Result<()>`.
+/// Runs scenarios on each database, each as a separate test: `async fn(url: &str) -> Result<()>`.
 ///
 /// ```
 /// async fn a_database_has_an_address(url: &str) -> anyhow::Result<()> {
@@ -40,12 +40,12 @@ macro_rules! on_each_database {
     };
 }
 
-/// The examples of the project's first page, so that they cannot rot.
+/// The examples of the README, run as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
-/// Those of the page about plugins in an application.
+/// The examples of the page about plugins in an application.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/embedding.md")]
 struct Embedding;

@@ -1,4 +1,4 @@
-//! The core as a compiler of sessions.
+//! The core as a compiler for sessions.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use ferro_wit::query::Query;
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 
-/// The core, linked as it is: hosts run it as a component.
+/// The core, linked directly: hosts run it as a component.
 #[derive(Debug, Default, Clone)]
 pub struct Core {
-    /// How many queries were compiled.
+    /// The number of compiled queries.
     pub compiles: Arc<AtomicUsize>,
 }
 

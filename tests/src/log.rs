@@ -1,4 +1,4 @@
-//! What is logged while a test runs.
+//! Captures the log of a test.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::{DefaultGuard, set_default, set_global_default};
 
-/// What was logged so far. Clones share it.
+/// The log so far. Clones share it.
 ///
 /// ```
 /// let (log, guard) = ferro_test_support::Log::of_thread();
@@ -22,7 +22,7 @@ use tracing::subscriber::{DefaultGuard, set_default, set_global_default};
 pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// What this thread logs, but for details, until the guard is dropped.
+    /// Captures what this thread logs, at level INFO and above, until the guard is dropped.
     #[must_use]
     pub fn of_thread() -> (Self, DefaultGuard) {
         let log = Self::default();
@@ -30,7 +30,8 @@ impl Log {
         (log, guard)
     }
 
-    /// All that this process logs from now on, for a test that is alone in it.
+    /// Captures everything that this process logs from now on, for a test that is alone in its
+    /// process.
     ///
     /// # Panics
     ///
@@ -42,7 +43,7 @@ impl Log {
         log
     }
 
-    /// Line by line.
+    /// The text, one line per record.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock()).into_owned()

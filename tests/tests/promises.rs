@@ -1,4 +1,4 @@
-//! The page of promises says what is true: each promise, where it is kept, and tests that exist.
+//! Checks the page of promises: each promise, the places that keep it, and that its tests exist.
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
 
@@ -7,10 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const PAGE: &str = "docs/promises.md";
-/// How many promises each letter has.
+/// The number of promises by letter.
 const PROMISES: [(char, u32); 8] =
     [('S', 7), ('T', 10), ('R', 4), ('C', 3), ('P', 7), ('N', 3), ('K', 3), ('Y', 4)];
-/// What a promise without a test says instead.
+/// The text for a promise without a test.
 const NOT_YET: &str = "Tests: not yet.";
 
 #[derive(Default)]
@@ -65,7 +65,7 @@ fn every_test_that_begins_with_a_promise_is_on_the_page_under_it() {
     }
 }
 
-/// The ids that the name of a test begins with.
+/// The ids with which the name of a test begins.
 fn ids(test: &str) -> Vec<String> {
     let parts = test.strip_prefix("test_").unwrap_or(test).split('_');
     let is_id = |part: &&str| {
@@ -77,7 +77,8 @@ fn ids(test: &str) -> Vec<String> {
     parts.take_while(is_id).map(str::to_ascii_uppercase).collect()
 }
 
-/// Under `### T1`: a paragraph `Kept in` with paths in backticks, and a list of names.
+/// Each section such as `### T1` has a paragraph `Kept in` with paths in backticks, and a list of
+/// names.
 fn promises() -> BTreeMap<String, Promise> {
     let page = fs::read_to_string(root().join(PAGE)).unwrap();
     let mut promises = BTreeMap::new();
@@ -97,7 +98,7 @@ fn promises() -> BTreeMap<String, Promise> {
     promises
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn spans(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split('`').skip(1).step_by(2).map(str::to_owned)
 }
@@ -114,7 +115,8 @@ fn tests() -> BTreeSet<String> {
         let names = text.split(keyword).skip(1).filter_map(|rest| {
             rest.split(|it: char| !it.is_ascii_alphanumeric() && it != '_').next()
         });
-        // Traits of others have names like ids, too: a test says what it proves in some words.
+        // Names of other functions may begin like an id, too: the name of a test has some more
+        // words.
         let is_test = |name: &&str| {
             name.starts_with(prefix) && !ids(name).is_empty() && name.split('_').count() > 2
         };

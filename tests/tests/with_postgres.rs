@@ -1,4 +1,4 @@
-//! The program that lends a command a PostgreSQL server.
+//! Tests of the program that runs a command with a PostgreSQL server.
 
 use std::process::Command;
 

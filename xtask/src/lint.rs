@@ -5,12 +5,13 @@ use anyhow::Result;
 use crate::run::{cargo, run, step};
 use crate::setup;
 
-/// Fails at the first fault.
+/// Stops at the first failure.
 pub(crate) fn run_lints() -> Result<()> {
     step("Rust: format, lints and documentation");
     run(cargo().args(["fmt", "--all", "--check"]))?;
     run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    // With examples, which have the dependencies of tests: clippy has checked the same ones.
+    // Examples are included, since they have the dev-dependencies: clippy has checked the same
+    // ones.
     let targets = ["--lib", "--bins", "--examples"];
     let docs = ["doc", "--workspace", "--no-deps", "--document-private-items"];
     run(cargo().args(docs).args(targets).env("RUSTDOCFLAGS", "-D warnings"))?;

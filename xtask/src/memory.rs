@@ -1,7 +1,8 @@
-//! `cargo xtask memory`: the driver's unsafe code, watched by valgrind and by AddressSanitizer.
+//! `cargo xtask memory`: runs the driver's unsafe code under valgrind and AddressSanitizer.
 //!
-//! Miri knows nothing of C, so it cannot run a statement of SQLite. Valgrind runs the tests as they
-//! are; AddressSanitizer is built into the fuzz target, which feeds SQLite any text and values.
+//! Miri does not support C, so it cannot run SQLite. Valgrind runs the tests as they are;
+//! AddressSanitizer is built into the fuzz target, which passes arbitrary texts and values to
+//! SQLite.
 
 use std::process::Command;
 
@@ -19,7 +20,7 @@ pub(crate) struct Options {
     fuzz: Option<u32>,
 }
 
-/// Fails on the first read or write of memory that is not there, not set or not freed.
+/// Fails at the first access to invalid or uninitialized memory, and at the first leak.
 pub(crate) fn run_checks(options: &Options) -> Result<()> {
     step("tests of SQLite's own interface under valgrind");
     let runner = "target.'cfg(all())'.runner = ['valgrind', '--quiet', '--fair-sched=yes', \
@@ -27,7 +28,7 @@ pub(crate) fn run_checks(options: &Options) -> Result<()> {
                   '--errors-for-leak-kinds=definite']";
     let mut tests = cargo();
     tests.args(["--config", runner, "test", "--workspace", "--test", "sqlite", "--"]);
-    // Valgrind runs one thread at a time, twenty times as slowly: what measures time fails.
+    // Valgrind runs one thread at a time, and twenty times slower, so tests that measure time fail.
     tests.args(["--test-threads", "1", "--skip", "p7_"]);
     run(tests.env("PROPTEST_CASES", "24"))?;
     let Some(seconds) = options.fuzz else { return Ok(()) };

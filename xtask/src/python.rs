@@ -9,9 +9,9 @@ use ferro_build::workspace;
 use crate::interpreter::{self, Version};
 use crate::run::{output, run, step};
 
-/// What `ferro-orm` runs with.
+/// The oldest version that `ferro-orm` supports.
 const FERRO_ORM: Version = (3, 13);
-/// Where the package's sources are.
+/// The folder of the package's sources.
 const PACKAGE: &str = "python-host";
 
 /// A Python environment in which `import ferro` works.
@@ -20,7 +20,7 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// Makes the environment if there is none, and brings it up to date.
+    /// Creates the environment if there is none, and updates it.
     pub(crate) fn prepare(core: &Path) -> Result<Self> {
         step("Python environment in .venv/");
         let python = Self::of(".venv", "requirements-dev.txt", interpreter::usual)?;
@@ -28,8 +28,8 @@ impl Python {
         Ok(python)
     }
 
-    /// An environment for benchmarks: the package as a wheel, built with optimisations, and those
-    /// it is compared with.
+    /// An environment for benchmarks: the package as a wheel, built with optimizations, and the
+    /// packages that it is compared with.
     pub(crate) fn prepare_bench(core: &Path) -> Result<Self> {
         step("Python environment in target/bench/venv/");
         let python = Self::of("target/bench/venv", "bench/requirements.txt", interpreter::usual)?;
@@ -47,7 +47,8 @@ impl Python {
         install.args(["install", "--quiet"]);
         for wheel in std::fs::read_dir(&wheels)? {
             let wheel = wheel?.path();
-            // The version is always the same: what it needs is installed, then the wheel again.
+            // The version never changes, so dependencies are installed first, and then the wheel
+            // again.
             run(python.module("pip").args(["install", "--quiet"]).arg(&wheel))?;
             install.args(["--force-reinstall", "--no-deps"]).arg(&wheel);
         }
@@ -55,15 +56,15 @@ impl Python {
         Ok(python)
     }
 
-    /// An environment with the oldest Python there is, and the oldest packages that Ferro says it
-    /// runs with. The package itself is that of [`Python::prepare`], in its folder.
+    /// An environment with the oldest installed Python, and the oldest packages that Ferro
+    /// supports. The package itself is that of [`Python::prepare`], in its folder.
     pub(crate) fn prepare_oldest() -> Result<Self> {
         step("Python environment in target/oldest/venv/");
         Self::of("target/oldest/venv", "requirements-oldest.txt", interpreter::oldest)
     }
 
-    /// An environment for the package `ferro-orm`, whose module has the name of ours. None where
-    /// there is no Python that it runs with.
+    /// An environment for the package `ferro-orm`, whose module has the same name as ours. `None`
+    /// if there is no Python that it supports.
     pub(crate) fn prepare_ferro_orm() -> Result<Option<Self>> {
         step("Python environment in target/bench/ferro-orm/");
         let Some(newer) = interpreter::at_least(FERRO_ORM) else {
@@ -80,7 +81,7 @@ impl Python {
         interpreter: impl FnOnce() -> Result<Command>,
     ) -> Result<Self> {
         let python = Self { venv: workspace().join(venv) };
-        // pip comes last: without it, an earlier `venv` has failed half-way.
+        // pip is installed last: if it is missing, an earlier `venv` failed halfway.
         if !["bin/python", "bin/pip"].iter().all(|it| python.venv.join(it).exists()) {
             run(interpreter()?.args(["-m", "venv"]).arg(&python.venv))?;
         }
@@ -88,7 +89,7 @@ impl Python {
         Ok(python)
     }
 
-    /// The interpreter, in the folder of the package, where its tools find their settings.
+    /// The interpreter, run in the folder of the package, where its tools find their configuration.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(self.interpreter());
         command.current_dir(workspace().join(PACKAGE));
@@ -113,7 +114,7 @@ impl Python {
         self.venv.join("bin/python")
     }
 
-    /// What a list of requirements names; pip is asked only when the list has changed.
+    /// Installs a list of requirements; pip only runs if the list has changed.
     fn install_tools(&self, requirements: &str) -> Result<()> {
         let list = workspace().join(PACKAGE).join(requirements);
         let stamp = self.venv.join("requirements.txt");
@@ -135,7 +136,7 @@ impl Python {
     }
 }
 
-/// The component goes into the package.
+/// Copies the component into the package.
 fn copy_core(core: &Path) -> Result<()> {
     std::fs::copy(core, workspace().join(PACKAGE).join("ferro/core.wasm"))
         .with_context(|| format!("cannot copy {}", core.display()))?;

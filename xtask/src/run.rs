@@ -1,4 +1,4 @@
-//! Running other programs, with a line that says which.
+//! Runs other programs, and prints their command lines.
 
 use std::ffi::OsStr;
 use std::process::Command;
@@ -6,18 +6,18 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use ferro_build::workspace;
 
-/// `cargo`, the one that runs this program. It builds into `target/`, where its programs are looked
-/// for, even if the user has another folder for what is built.
+/// The `cargo` that runs this program. It builds into `target/`, where its programs are expected,
+/// even if the user has configured another folder.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace()).env("CARGO_TARGET_DIR", workspace().join("target"));
     command
 }
 
-/// The same command with a PostgreSQL server of its own, which its tests find in the environment.
+/// The same command with its own PostgreSQL server, which its tests find in the environment.
 ///
-/// The program that does so is built with the tests: built into this one, it would have every command
-/// wait for the drivers of databases.
+/// The program for this is built with the tests: if it were a part of this one, every command would
+/// have to wait for the database drivers to be built.
 pub(crate) fn with_postgres(command: &Command) -> Command {
     let mut wrapped = Command::new(workspace().join("target/debug/with-postgres"));
     wrapped.arg(command.get_program()).args(command.get_args());
@@ -33,12 +33,12 @@ pub(crate) fn with_postgres(command: &Command) -> Command {
     wrapped
 }
 
-/// Says what comes next.
+/// Prints the next step.
 pub(crate) fn step(what: &str) {
     println!("\n\u{25b8} {what}");
 }
 
-/// Runs to the end; fails with the command line if the program does.
+/// Runs a command to its end; the error contains the command line.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let line = line(command);
     println!("  $ {line}");
@@ -49,7 +49,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs to the end and gives its standard output, without the final newline.
+/// Runs a command to its end, and returns its standard output without the final newline.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let line = line(command);
     let output = command.output().with_context(|| format!("cannot start `{line}`"))?;

@@ -1,4 +1,4 @@
-//! What every command needs first.
+//! The set-up that every command needs.
 
 use std::path::PathBuf;
 

@@ -21,7 +21,7 @@ pub(crate) struct Options {
     python: bool,
 }
 
-/// Fails if a test does, or if there is no PostgreSQL server to be had.
+/// Fails if a test fails, or if no PostgreSQL server can be found.
 pub(crate) fn run_tests(options: &Options) -> Result<()> {
     let python = setup::all()?.python;
     step("Rust: build the tests, and the program that lends them a PostgreSQL server");
@@ -37,7 +37,7 @@ pub(crate) fn run_tests(options: &Options) -> Result<()> {
         run(&mut with_postgres(&python.module("pytest")))?;
         step("Python tests on SQLite, with the oldest packages");
         let oldest = Python::prepare_oldest()?;
-        // Of servers and type checkers there is only one version.
+        // Servers and type checkers have no older versions to test.
         let others = ["tests/test_fastapi.py", "tests/test_middleware.py", "tests/test_typing.py"];
         let others = others.iter().flat_map(|it| ["--ignore", it]);
         run(oldest.module("pytest").args(["-k", "not postgres"]).args(others))?;
@@ -45,8 +45,8 @@ pub(crate) fn run_tests(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Where no server is installed, a wheel brings one. It is built without TLS, so that the tests of
-/// TLS still ask for the system's package.
+/// If no server is installed, a wheel provides one. It lacks TLS, so the TLS tests still ask for
+/// the system's package.
 pub(crate) fn find_server(python: &Python) -> Result<()> {
     step("PostgreSQL: a private cluster in a temporary folder");
     match output(&mut with_postgres(&Command::new("true"))) {

@@ -1,4 +1,4 @@
-//! `ferro check`: whether databases answer, and how fast.
+//! `ferro check`: tests whether databases answer, and how fast.
 
 use std::process::ExitCode;
 

@@ -4,7 +4,7 @@ use ferro_driver::{ConnectOptions, Database, Databases};
 
 use crate::failure::{Failure, Stage};
 
-/// A label and a URL. The text that it was read from is never shown: it may hold a password.
+/// A label and a URL. The argument is never shown, since it may contain a password.
 pub(crate) struct Connection {
     pub(crate) label: String,
     url: String,
@@ -22,7 +22,7 @@ impl Connection {
         }
         let url = match url.strip_prefix("env:") {
             None => url.to_owned(),
-            // It is not quoted: what stands there may be the URL itself.
+            // The name is not quoted, since it may be the URL itself.
             Some(name) if !name.chars().all(|it| it.is_alphanumeric() || it == '_') => {
                 return Err(Failure::usage(
                     "put the name of a variable after `env:`, as in `app=env:APP_URL`",
@@ -37,7 +37,7 @@ impl Connection {
         Ok(Self { label: label.to_owned(), url })
     }
 
-    /// Those of one command, each under a label of its own.
+    /// Parses the connections of one command, each of which must have its own label.
     pub(crate) fn parse_all(arguments: &[String]) -> Result<Vec<Self>, Failure> {
         let mut connections = Vec::<Self>::new();
         for argument in arguments {

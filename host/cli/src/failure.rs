@@ -1,11 +1,11 @@
-//! How the command ends when something went wrong: one line and an exit code.
+//! How the command ends after an error: with one line and an exit code.
 
 use std::process::ExitCode;
 
 use ferro_wit::escape_line;
 use ferro_wit::types::{Error, ErrorKind};
 
-/// What `--help` says of exit codes.
+/// The section on exit codes in `--help`.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  success
@@ -19,26 +19,26 @@ Exit codes:
 Errors are one line on standard error; results go to standard output. A URL with a password is
 better kept in the environment: `--connect app=env:APP_URL`.";
 
-/// Where something went wrong.
+/// The stage in which something failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// The command line.
+    /// Parsing the command line.
     Usage,
-    /// The plugin is being loaded.
+    /// Loading the plugin.
     Load,
-    /// A database is being connected.
+    /// Connecting a database.
     Connect,
-    /// Its tables are being made.
+    /// Creating its tables.
     Tables,
-    /// The plugin is being called.
+    /// Calling the plugin.
     Call,
-    /// The plugin has answered with an error of its own.
+    /// The plugin has returned an error of its own.
     Answer,
     /// Everything else.
     Other,
 }
 
-/// What went wrong, and where.
+/// An error, and the stage in which it occurred.
 #[derive(Debug)]
 pub(crate) struct Failure {
     stage: Stage,
@@ -54,7 +54,7 @@ impl Failure {
         Self::new(Stage::Usage, crate::invalid(message))
     }
 
-    /// What clap says of a command line, on one line.
+    /// Clap's message about a command line, in one line.
     pub(crate) fn command_line(error: &clap::Error) -> Self {
         let text = error.to_string();
         let text = text.strip_prefix("error: ").unwrap_or(&text);
@@ -69,12 +69,12 @@ impl Failure {
         Self::new(Stage::Other, Error::new(ErrorKind::Internal, message))
     }
 
-    /// The plugin itself answered with an error.
+    /// The plugin itself returned an error.
     pub(crate) fn returned_err(message: impl Into<String>) -> Self {
         Self::new(Stage::Answer, Error::new(ErrorKind::Internal, message))
     }
 
-    /// The error with its kind, on one line.
+    /// The error with its kind, in one line.
     pub(crate) fn line(&self) -> String {
         let Error { kind, message, .. } = &self.error;
         let message = escape_line(message);
@@ -96,7 +96,7 @@ impl Failure {
                 | ErrorKind::AuthenticationFailed
                 | ErrorKind::DatabaseMissing
                 | ErrorKind::TlsFailed => 4,
-                // The call itself was refused; what a query is denied is in the plugin's answer.
+                // The call itself was denied; if a query in it is denied, the plugin handles that.
                 ErrorKind::Denied if self.stage == Stage::Call => 3,
                 ErrorKind::LimitExceeded | ErrorKind::Timeout | ErrorKind::Busy => 6,
                 _ => 5,

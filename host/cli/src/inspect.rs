@@ -1,4 +1,4 @@
-//! `ferro inspect`: what a plugin imports, exports and stores.
+//! `ferro inspect`: prints what a plugin imports, exports and stores.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The `ferro` command: run a plugin, look into one, test a connection, migrate a database.
+//! The `ferro` command: runs a plugin, inspects one, tests a connection, migrates a database.
 
 #![forbid(unsafe_code)]
 
@@ -47,7 +47,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::try_parse() {
         Ok(arguments) => execute(arguments),
-        // Help and the version are errors to clap.
+        // Clap treats help and version as errors.
         Err(error) if asks_for_help(error.kind()) => error.exit(),
         Err(error) => Err(Failure::command_line(&error)),
     };
@@ -91,7 +91,7 @@ fn log_to_stderr(filter: &str) -> Result<(), Failure> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        // They would go to standard error, which is what has failed.
+        // They would be written to standard error, which is what has failed.
         .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .without_time()
@@ -100,7 +100,7 @@ fn log_to_stderr(filter: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A host with the cache that was asked for, which meters fuel if it has to.
+/// A host with the requested cache, which meters fuel if required.
 fn host(cache: Option<&Path>, fuel: bool) -> Result<Host, Failure> {
     let mut options = HostOptions { fuel, ..HostOptions::default() };
     if let Some(folder) = cache {
@@ -113,7 +113,7 @@ async fn load(host: &Host, path: &Path) -> Result<Plugin, Failure> {
     host.load(path).await.map_err(|error| Failure::new(Stage::Load, error))
 }
 
-/// Prints to standard output; whoever reads it may have gone.
+/// Prints to standard output, ignoring that its reader may have gone.
 fn print(text: &str) -> Result<(), Failure> {
     let mut output = std::io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
@@ -124,7 +124,7 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Prints a line to standard error, which nobody has to read.
+/// Prints a line to standard error, ignoring failures.
 fn tell(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -1,4 +1,4 @@
-//! `ferro migrate`: from the tables of a database to what a plugin's models say.
+//! `ferro migrate`: migrates the tables of a database to the models of a plugin.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

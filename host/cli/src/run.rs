@@ -1,4 +1,4 @@
-//! `ferro run`: one call of a plugin.
+//! `ferro run`: calls an export of a plugin.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -82,7 +82,7 @@ impl Run {
         let call = call.map_err(|error| Failure::new(Stage::Usage, error))?;
         tenant.fits(plugin.models()).map_err(|error| Failure::new(Stage::Usage, error))?;
         if let Err(error) = tenant.check(plugin.models()) {
-            // The plugin may do without a column that is hidden from it.
+            // A plugin may omit a column that is hidden from it.
             tell(&format!("warning: {}", error.message));
         }
         for connection in connections {

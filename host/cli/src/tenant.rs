@@ -1,4 +1,4 @@
-//! Who calls: a tenant of a file, or one that the command line describes.
+//! The tenant of a call: from a file, or from the command line.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use ferro_session::{Grant, Tenant, TenantFile};
 
 use crate::failure::Failure;
 
-/// Reads `FILE#NAME`: a file of tenants by name, in TOML or JSON. The name may be left out if there
-/// is one only.
+/// Reads `FILE#NAME`: a file of tenants by name, in TOML or JSON. The name may be omitted if there
+/// is only one.
 pub(crate) fn from_file(argument: &str) -> Result<Tenant, Failure> {
     let (file, name) = match argument.rsplit_once('#') {
         Some((file, name)) => (file, Some(name)),

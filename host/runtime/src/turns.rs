@@ -123,7 +123,7 @@ mod tests {
         Arc::new(Semaphore::new(count))
     }
 
-    /// Keeps a thread busy and lets go, some times; the most that did so at once.
+    /// Keeps a thread busy and yields, several times; records how many did so at once.
     async fn work(inside: &AtomicUsize, most: &AtomicUsize, times: usize) {
         for _ in 0..times {
             let now = inside.fetch_add(1, Ordering::SeqCst) + 1;

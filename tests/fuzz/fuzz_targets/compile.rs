@@ -1,5 +1,5 @@
-//! A plugin's models and query, as the core gets them: a plan or an error, never a panic, and no
-//! SQL that is larger than its limit.
+//! The models and a query of a plugin, as passed to the core: the result must be a plan or an
+//! error, never a panic, and no SQL beyond its size limit.
 
 #![no_main]
 
@@ -18,7 +18,7 @@ struct Input {
     query: Query,
 }
 
-/// What a statement has at most, in bytes.
+/// The maximum size of a statement in bytes.
 const MOST_SQL: usize = 256 * 1024;
 
 fuzz_target!(|data: &[u8]| {

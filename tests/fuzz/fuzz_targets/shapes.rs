@@ -1,4 +1,5 @@
-//! Queries that mostly make sense, made of bytes: each table that a plan names is in the scope.
+//! Mostly meaningful queries, generated from bytes: each table that a plan names must be in the
+//! scope.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! SQL text and values for SQLite's own interface: whatever they are, they run or are refused, and
-//! the next statement runs. Build it with AddressSanitizer, as `cargo fuzz` does by itself.
+//! SQL text and values for SQLite's own interface: any of them must run or be rejected, and the
+//! next statement must run. Build it with AddressSanitizer, as `cargo fuzz` does by default.
 
 #![no_main]
 
@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
-/// How long a statement may take before it is given up, as any caller may do.
+/// How long a statement may take before it is abandoned, as any caller may do.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 static WORLD: LazyLock<(Runtime, Database, Database)> = LazyLock::new(|| {
@@ -43,7 +43,7 @@ fuzz_target!(|input: (String, Vec<Vec<u8>>, u8)| {
     runtime.block_on(async {
         let reading = async {
             let mut cursor = stranger.fetch_raw(&sql, values).await.ok()?;
-            // Sometimes not to the end.
+            // Some of them are not read to the end.
             for _ in 0..rows {
                 cursor.next(3).await.ok()??;
             }

@@ -1,4 +1,4 @@
-//! Values and batches that a plugin sends: what is valid can be read to its last cell.
+//! Values and batches sent by a plugin: valid ones can be read to the last cell.
 
 #![no_main]
 
@@ -11,7 +11,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let Ok(batch) = serde_json::from_slice::<Batch>(data) else { return };
     if batch.validate().is_ok() {
-        // Without columns, the number of rows is as large as it likes.
+        // Without columns, a batch may claim any number of rows.
         for row in (0..batch.rows as usize).take(100_000) {
             assert!(batch.columns.iter().all(|column| column.get(row).is_some()));
         }

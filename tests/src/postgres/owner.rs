@@ -1,4 +1,4 @@
-//! Who runs the server: PostgreSQL refuses to run as root.
+//! The account that runs the server: PostgreSQL refuses to run as root.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-/// The account that the server runs under, if it is not ours.
+/// The account of the server, if it is not ours.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Owner {
     other: Option<Account>,
@@ -21,7 +21,8 @@ struct Account {
 }
 
 impl Owner {
-    /// Ours, or that of `postgres` or `nobody` for root, who owns what root makes in `folder`.
+    /// Our account; for root, that of `postgres` or `nobody`, which then owns what root creates in
+    /// `folder`.
     pub(super) fn of_files_in(folder: &Path) -> Result<Self> {
         if fs::metadata(folder)?.uid() != 0 {
             return Ok(Self { other: None });
@@ -42,7 +43,7 @@ impl Owner {
         command
     }
 
-    /// Gives a folder and all in it to the account.
+    /// Makes the account the owner of a folder and its contents.
     pub(super) fn take(self, folder: &Path) -> Result<()> {
         let Some(Account { user, group }) = self.other else {
             return Ok(());
@@ -58,7 +59,7 @@ impl Owner {
         Ok(())
     }
 
-    /// Whether the account gets to a file: a home folder above it may keep others out.
+    /// Whether the account can access a file: a home folder above it may be private.
     pub(super) fn reaches(self, path: &Path) -> bool {
         let open =
             |path: &Path| fs::metadata(path).is_ok_and(|it| it.permissions().mode() & 0o001 != 0);
@@ -66,7 +67,7 @@ impl Owner {
     }
 }
 
-/// From a line such as `nobody:x:65534:65534:…`.
+/// Reads a line such as `nobody:x:65534:65534:…`.
 fn find(accounts: &str, name: &str) -> Option<Account> {
     accounts.lines().find_map(|line| {
         let mut fields = line.split(':');

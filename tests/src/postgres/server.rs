@@ -1,4 +1,5 @@
-//! A cluster in a temporary folder, which stops and goes when whoever started it does.
+//! A cluster in a temporary folder, which is stopped and removed when the process that started it
+//! ends.
 
 use std::fs;
 use std::io::Read as _;
@@ -18,15 +19,15 @@ use super::owner::Owner;
 use super::{CERTIFICATES, URL, execute};
 
 const USER: &str = "ferro";
-/// Percent-encoded in the URL, so that every test of a URL decodes it.
+/// Percent-encoded in the URL, so that every test also tests decoding.
 const PASSWORD: &str = "s3cret/p@ss";
 const ENCODED_PASSWORD: &str = "s3cret%2Fp%40ss";
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Makes a cluster and runs it until standard input ends, which it does whenever the process at its
-/// other end dies, however it dies. Then the server is stopped at once and its folder removed. A
-/// file `down` in the folder keeps a stopped server down for as long as it is there.
+/// Creates a cluster and runs it until standard input is closed, which happens when the other
+/// process ends, in whatever way. Then it stops the server at once and removes its folder. As long
+/// as there is a file `down` in the folder, a stopped server is not started again.
 const WATCHDOG: &str = r#"
 folder=$1
 initdb=$2
@@ -56,7 +57,7 @@ tail -n 20 "$folder/log"
 rm -rf "$folder"
 "#;
 
-/// A running server. Dropping it stops it, and so does the end of the process.
+/// A running server. It is stopped on drop, and at the end of the process.
 #[derive(Debug)]
 pub struct Server {
     watchdog: Child,
@@ -67,11 +68,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server that offers TLS, if its programs can, and waits until it answers.
+    /// Starts a server that offers TLS, if its programs support it, and waits until it answers.
     ///
     /// # Errors
     ///
-    /// Says what to install if there is no server to start, or what the server said.
+    /// What to install if there is no server, or the message of the server.
     pub fn start() -> Result<Self> {
         Self::start_with(true)
     }
@@ -91,7 +92,7 @@ impl Server {
         &self.url
     }
 
-    /// What the tests of TLS need; none if the server has no TLS.
+    /// The certificates for the TLS tests; `None` if the server has no TLS.
     #[must_use]
     pub fn certificates(&self) -> Option<&Certificates> {
         self.tls.then_some(&self.certificates)
@@ -103,7 +104,7 @@ impl Server {
         &self.folder
     }
 
-    /// Stops the server, as its operator would, and keeps its data.
+    /// Stops the server, as an operator would, and keeps its data.
     ///
     /// # Errors
     ///
@@ -114,7 +115,8 @@ impl Server {
         let killed = Command::new("kill").args(["-INT", &pid]).status()?;
         anyhow::ensure!(killed.success(), "cannot stop the server with the process id {pid}");
         let start = Instant::now();
-        // The lock goes a moment before the server, and the watchdog has to have seen that go.
+        // The lock file is removed a moment before the server ends, so wait until the watchdog has
+        // seen the end.
         while !self.folder.join("is-down").exists() {
             anyhow::ensure!(start.elapsed() < PATIENCE, "the PostgreSQL server does not stop");
             std::thread::sleep(Duration::from_millis(20));
@@ -126,7 +128,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// What the server said.
+    /// The message of the server.
     pub fn resume(&mut self) -> Result<()> {
         fs::remove_file(self.folder.join("down"))?;
         self.wait_until_ready()
@@ -141,7 +143,7 @@ impl Server {
     }
 
     fn start_with(tls: bool) -> Result<Self> {
-        // Someone else may take the port between our look and the server's.
+        // Another process may take the port before the server does.
         for _ in 0..3 {
             match Self::try_start(tls) {
                 Err(error) if error.to_string().contains("Address already in use") => {}
@@ -178,12 +180,13 @@ impl Server {
             .current_dir(folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // Not in our group: the terminal's interrupt is for us, and the watchdog outlives us.
+            // A separate process group: an interrupt from the terminal is for us, and the watchdog
+            // outlives us.
             .process_group(0)
             .spawn()?;
         let mut server = Self {
             watchdog,
-            // From here on the watchdog removes it.
+            // From here on, the watchdog removes the folder.
             folder: folder.keep(),
             url: format!("postgresql://{USER}:{ENCODED_PASSWORD}@127.0.0.1:{port}/postgres"),
             certificates,
@@ -194,7 +197,8 @@ impl Server {
         Ok(server)
     }
 
-    /// Its first line is the process id, its last one says `ready` once there are connections.
+    /// The lock file: its first line is the process id; its last line is `ready` once it accepts
+    /// connections.
     fn lock(&self) -> PathBuf {
         self.folder.join("data/postmaster.pid")
     }
@@ -226,7 +230,7 @@ impl Drop for Server {
     }
 }
 
-/// In memory, where there is plenty: making a database is making a thousand files, which takes five
+/// In memory, if there is enough: creating a database creates a thousand files, which takes five
 /// times as long on a disk.
 fn temporary_folder() -> Result<TempDir> {
     const MEMORY: &str = "/dev/shm";
@@ -243,9 +247,9 @@ fn temporary_folder() -> Result<TempDir> {
     Ok(folder.tempdir()?)
 }
 
-/// Who may log in, and how.
+/// The rules for logging in.
 fn access(tls: bool) -> String {
-    // A build without TLS does not know the words.
+    // A build without TLS rejects these words.
     let certified = match tls {
         true => format!("hostssl all {CLIENT_ROLE} 127.0.0.1/32 cert\n"),
         false => String::new(),
@@ -253,7 +257,7 @@ fn access(tls: bool) -> String {
     certified + "host all all 127.0.0.1/32 scram-sha-256\nlocal all all scram-sha-256\n"
 }
 
-/// Some builds leave TLS out, those in wheels for one.
+/// Whether the programs support TLS; some builds, such as those in wheels, do not.
 fn has_tls(owner: Owner, binaries: &Binaries, folder: &Path) -> bool {
     let asked = owner
         .command(binaries.program("postgres"))
@@ -264,7 +268,7 @@ fn has_tls(owner: Owner, binaries: &Binaries, folder: &Path) -> bool {
     asked.is_ok_and(|it| it.status.success())
 }
 
-/// Made to be thrown away: nothing of it has to survive a crash.
+/// The settings of a temporary cluster: none of its data has to survive a crash.
 fn settings(port: u16, folder: &Path) -> Vec<String> {
     let settings = [
         format!("port={port}"),

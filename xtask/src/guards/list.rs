@@ -1,8 +1,8 @@
-//! The guards that are taken away.
+//! The list of guards to remove.
 
 use super::Guard;
 
-/// Where a promise is kept twice, each guard is tested by itself.
+/// If several guards keep a promise, each is tested separately.
 pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "S1",

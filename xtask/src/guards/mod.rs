@@ -1,5 +1,5 @@
-//! `cargo xtask guards`: removes one guard after another, to see that tests fail without it. By hand:
-//! it changes sources in place, puts them back, and builds once for each.
+//! `cargo xtask guards`: removes one guard after another, to check that tests fail without it. It
+//! is run by hand, since it changes sources in place, restores them, and builds once for each.
 
 mod list;
 
@@ -17,7 +17,7 @@ use serde_json::Value;
 use self::list::GUARDS;
 use crate::run::{cargo, step};
 
-/// A test that runs for longer has noticed: what bounds the time is gone, or the host hangs.
+/// A test that runs longer than this has failed: a time limit is gone, or the host hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Which guards; all unless a part of their names is given.
@@ -28,20 +28,20 @@ pub(crate) struct Options {
     only: Option<String>,
 }
 
-/// A line that keeps a promise, and the tests that have to notice when it is gone.
+/// A line that keeps a promise, and the tests that must fail without it.
 struct Guard {
     promise: &'static str,
     file: &'static str,
-    /// Stands there once.
+    /// The line of code; it occurs exactly once in the file.
     line: &'static str,
-    /// What stands there instead.
+    /// Its replacement.
     without: &'static str,
-    /// The test target, and what the names of its tests have in them.
+    /// The test target, and a part of the names of its tests.
     target: &'static str,
     tests: &'static str,
 }
 
-/// Fails if tests pass without a guard, or fail with all of them; says so when all were tried.
+/// Fails if tests pass without a guard, or fail with all of them; reports after all were tried.
 pub(crate) fn run_guards(options: &Options) -> Result<()> {
     let part = options.only.as_deref().unwrap_or_default();
     let chosen = GUARDS.iter().filter(|it| it.promise.contains(part) || it.file.contains(part));
@@ -80,15 +80,15 @@ pub(crate) fn run_guards(options: &Options) -> Result<()> {
     }
 }
 
-/// A program of tests, and the folder that it runs in.
+/// A test program, and the folder in which it runs.
 struct Program {
     path: PathBuf,
     folder: PathBuf,
 }
 
 impl Program {
-    /// None if it does not build. With the features of the whole workspace, so that dependencies are
-    /// those of `cargo xtask test`.
+    /// Builds the program; `None` if it does not compile. It has the features of the whole
+    /// workspace, so that dependencies are those of `cargo xtask test`.
     fn build(target: &str) -> Result<Option<Self>> {
         let mut command = cargo();
         command.args(["test", "--quiet", "--workspace", "--test", target, "--no-run"]);
@@ -108,7 +108,7 @@ impl Program {
         program.map(Some).with_context(|| format!("no tests are called `{target}`"))
     }
 
-    /// Whether there are such tests: none at all would pass.
+    /// Whether there are such tests: a run without any would pass.
     fn has(&self, tests: &str) -> Result<bool> {
         let listed = self.command(tests).args(["--list", "--format", "terse"]).output()?;
         Ok(String::from_utf8_lossy(&listed.stdout).lines().any(|it| it.ends_with(": test")))
@@ -116,7 +116,7 @@ impl Program {
 
     fn command(&self, tests: &str) -> Command {
         let mut command = Command::new(&self.path);
-        // What golden files should be instead is of no interest.
+        // New versions of snapshots are of no interest.
         command.arg(tests).current_dir(&self.folder).env("INSTA_UPDATE", "no");
         command
     }
@@ -138,7 +138,7 @@ impl Program {
     }
 }
 
-/// A source without a guard; put back when this is dropped.
+/// A source file without a guard; restored on drop.
 struct Removed {
     path: PathBuf,
     source: String,
@@ -161,7 +161,7 @@ impl Drop for Removed {
 }
 
 impl Guard {
-    /// Why its removal goes unnoticed; none if tests fail without it.
+    /// Why its removal was not noticed; `None` if tests fail without it.
     fn unnoticed(&self) -> Result<Option<&'static str>> {
         let _removed = Removed::from(self)?;
         let Some(program) = Program::build(self.target)? else {

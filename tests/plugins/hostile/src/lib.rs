@@ -80,7 +80,7 @@ mod plugin {
                     drop(raw_sql::fetch(&session, "SELECT 1", &vec![Value::Null; size / 16])?);
                 }
                 Door::Rows => {
-                    // Rows that claim more than was sent.
+                    // Claims to have more rows than were sent.
                     let ends = vec![u32::MAX; size / 4];
                     let rows = u32::try_from(ends.len()).unwrap_or(u32::MAX);
                     let texts = Texts { data: String::new(), ends };
@@ -98,7 +98,7 @@ mod plugin {
         fn forge(label: String, sql: String, what: Forgery) -> Result<u32, Error> {
             const NOBODYS: u32 = 4_000;
             let session = Session::open(&label)?;
-            // SAFETY: a handle is a number, and the host has to know which ones it lent.
+            // SAFETY: a handle is a number, and the host must know which ones it lent.
             let session_of = |handle| unsafe { Session::from_handle(handle) };
             match what {
                 Forgery::Session => {

@@ -23,7 +23,7 @@ mod plugin {
     use bindings::acme::crm::mail;
     use bindings::exports::ferro::orm::models;
 
-    /// Tests change it in the component's file.
+    /// Tests replace this text in the component's file.
     static WHILE_DESCRIBED: &str = "describe: quiet";
 
     struct Reminders;

@@ -7,7 +7,7 @@ ferro::plugin! {
     models: [],
 }
 
-/// A note, as the tests' databases have it.
+/// A note, as stored in the tests' databases.
 #[derive(ferro::Row)]
 struct Note {
     body: String,

@@ -25,7 +25,7 @@ use ferro_wit::query::{BinaryOperator, Node, Parameter, Path, Query, Select};
 use ferro_wit::schema::{ColumnType, Field, IntegerWidth, Model, Schema};
 use ferro_wit::types::{Error, ScalarType, Value};
 
-/// That of plugins made with the SDK, too.
+/// The allocator that plugins made with the SDK have, too.
 #[global_allocator]
 static HEAP: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
@@ -70,7 +70,7 @@ impl bindings::exports::ferro::orm::models::Guest for Plugin {
     }
 }
 
-/// All fields of up to as many cities as the first parameter says.
+/// All fields of a limited number of cities; the limit is the first parameter.
 fn page() -> Query {
     cities(vec![number()], None, Some(0))
 }

@@ -29,9 +29,9 @@ mod plugin {
         }
     }
 
-    /// What stands in this section is called by the start function.
+    /// The start function calls the functions in this section.
     #[used]
-    // SAFETY: the section holds addresses of functions without arguments, and this is one.
+    // SAFETY: the section contains addresses of functions without arguments, and this is one.
     #[unsafe(link_section = ".init_array")]
     static AT_START: extern "C" fn() = spin;
 

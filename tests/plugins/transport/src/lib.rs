@@ -1,5 +1,5 @@
-//! Sums every cell of rows that it is lent, as columns or as a list of lists of values. The benchmark
-//! does the same without a component in between.
+//! Sums every cell of rows that are passed to it, as columns or as a list of lists of values. The
+//! benchmark does the same without a component in between.
 
 #![cfg(target_family = "wasm")]
 

@@ -1,4 +1,5 @@
-//! What a row comes to: integers as they are, floats without their fraction, texts by their length.
+//! The checksum of a row: integers as they are, floats without their fraction, texts by their
+//! length.
 
 use ferro_wit::types::{Batch, Column, Elements, Value};
 
