@@ -11,7 +11,7 @@ use ferro_wit::schema::{ColumnType, Field, IntegerWidth, Model};
 use crate::failure::Failure;
 use crate::{host, load, print};
 
-/// Print what a plugin imports and exports, its models, and a grant that would do for it.
+/// Print what a plugin imports and exports, its models, and a grant that is sufficient for it.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
     /// The component.

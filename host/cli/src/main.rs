@@ -27,11 +27,11 @@ use crate::failure::{Failure, Stage};
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// Where compiled plugins are kept; by default `ferro` in the user's folder for caches.
+    /// The folder for compiled plugins; by default `ferro` in the user's cache folder.
     #[arg(long, global = true, value_name = "FOLDER")]
     cache: Option<PathBuf>,
-    /// What is logged to standard error, in the syntax of `RUST_LOG`. `warn` adds what a plugin is
-    /// not told about its errors.
+    /// What to log to standard error, in the syntax of `RUST_LOG`. With `warn`, the log includes
+    /// details of errors that plugins do not see.
     #[arg(long, global = true, value_name = "FILTER", default_value = "error,ferro::guest=info")]
     log: String,
 }

@@ -10,7 +10,7 @@ use crate::connect::Connection;
 use crate::failure::{Failure, Stage};
 use crate::{host, load, print};
 
-/// Print the statements that give a database what the models of a plugin say, or apply them.
+/// Print the statements that migrate a database to the models of a plugin, or apply them.
 #[derive(Debug, Args)]
 pub(crate) struct Migrate {
     /// The component.
@@ -18,8 +18,8 @@ pub(crate) struct Migrate {
     /// The database, as LABEL=URL or LABEL=env:NAME with the URL in an environment variable.
     #[arg(value_name = "LABEL=URL")]
     database: String,
-    /// Apply the steps that put no more at risk: safe ones lose nothing and hold no lock for long,
-    /// blocking ones may lock a table while they read or write all of it, destructive ones lose data.
+    /// Apply the steps up to this risk: safe ones lose nothing and hold no lock for long, blocking
+    /// ones may lock a table while they read or write all of it, destructive ones lose data.
     #[arg(long, value_name = "RISK")]
     apply: Option<AtRisk>,
 }

@@ -25,8 +25,8 @@ pub(crate) struct Run {
     /// environment variable. May be repeated.
     #[arg(long, value_name = "LABEL=URL")]
     connect: Vec<String>,
-    /// What the plugin may do in a database: read-only, read-write, raw-sql, which is SQL text in a
-    /// fence, or unfenced-raw-sql, which is everything. May be repeated. By default it may read every database.
+    /// The rights of the plugin in a database: read-only, read-write, raw-sql for fenced SQL text,
+    /// or unfenced-raw-sql for everything. May be repeated. By default, it may read every database.
     #[arg(long, value_name = "LABEL=ACCESS", conflicts_with = "tenant")]
     grant: Vec<String>,
     /// Grants and limits from a file of tenants, in TOML or JSON.
@@ -35,7 +35,7 @@ pub(crate) struct Run {
     /// First create the tables of the plugin's models that this database lacks.
     #[arg(long, value_name = "LABEL")]
     create_tables: Option<String>,
-    /// Print what the call took, to standard error.
+    /// Print the resource usage of the call to standard error.
     #[arg(long)]
     usage: bool,
 }
