@@ -1,4 +1,4 @@
-//! Rows that were read before, and are written back together.
+//! Updates of many rows that were read before.
 
 use ferro_wit::query::{BinaryOperator, KeyedBatch, Statement, Update};
 use ferro_wit::types::{Batch, Error, ErrorKind};
@@ -10,8 +10,8 @@ use crate::query::assignments;
 use crate::session::Request;
 use crate::tree::{Arena, SelectTree, Tree, owned};
 
-/// What gives the rows that have the keys of these some of their values; none if there are none.
-/// Where a row has a version, it has to be that of the one that was read.
+/// The request that writes some fields of rows, found by their keys; `None` if there are no rows.
+/// If rows have a version, it must still be the one that was read.
 pub(crate) fn by_key<M: Model>(
     rows: &[M],
     fields: &[&'static str],

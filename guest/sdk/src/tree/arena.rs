@@ -1,4 +1,4 @@
-//! How trees are laid out in the lists of a query, in which an index only points backwards.
+//! Lays out trees in the lists of a query, in which indices only point backwards.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::{
     AggregateTree, ColumnsTree, CommonTree, DistinctTree, SelectTree, Term, Tree, WindowTree, owned,
 };
 
-/// How deep expressions may be: what the core takes.
+/// The maximum depth of expressions that the core accepts.
 const MAX_DEPTH: u8 = 64;
 
 /// The lists of a query.
@@ -23,12 +23,13 @@ pub(crate) struct Arena {
     pub(crate) selects: Vec<Select>,
     pub(crate) common: Vec<CommonTable>,
     pub(crate) parameters: Vec<Value>,
-    /// How many selects outwards the fields are that are being added.
+    /// How many selects outwards the fields that are being added refer.
     outer: u8,
-    /// How many nodes are being added, each as an operand of the one before.
+    /// The depth of the node that is being added.
     depth: u8,
-    /// What rows are grouped by, or told apart by, in the selects that are being added. The same
-    /// expression elsewhere has to be the same node: with parameters of its own it would be another.
+    /// The group keys and distinct expressions of the selects that are being added. The same
+    /// expression elsewhere must be the same node: with its own parameters it would be a different
+    /// expression.
     shared: Vec<(u8, Tree, NodeRef)>,
     /// The common tables that have been added.
     known: Vec<Arc<CommonTree>>,
@@ -40,15 +41,14 @@ impl Arena {
         Self { parameters, ..Self::default() }
     }
 
-    /// Adds an expression, its operands first; values become parameters in the order in which
-    /// they were written.
+    /// Adds an expression, its operands first; values become parameters in the order of writing.
     pub(crate) fn add(&mut self, tree: Tree) -> Result<NodeRef, Error> {
         let same =
             |(outer, shared, _): &&(u8, Tree, NodeRef)| *outer == self.outer && *shared == tree;
         if let Some((_, _, node)) = self.shared.iter().find(same) {
             return Ok(*node);
         }
-        // No host takes a deeper one, and the stack of this thread might not either.
+        // No host accepts a deeper one, and it might overflow the stack of this thread.
         if self.depth == MAX_DEPTH {
             let message = format!("an expression is more than {MAX_DEPTH} nodes deep");
             return Err(Error::new(ErrorKind::LimitExceeded, message));
@@ -60,7 +60,7 @@ impl Arena {
                 Node::Field(Path { outer: self.outer, relations, field: name.to_owned() })
             }
             Tree::Outer(tree) => {
-                // It is no node, only another place.
+                // It is not a node, only a change of scope.
                 self.depth -= 1;
                 let here = self.outer;
                 self.outer = here.saturating_add(1);
@@ -119,7 +119,7 @@ impl Arena {
         Ok(position(self.nodes.len() - 1))
     }
 
-    /// Adds a select, its expressions and the selects that it refers to first.
+    /// Adds a select, after its expressions and the selects that it refers to.
     pub(crate) fn add_select(&mut self, select: SelectTree) -> Result<SelectRef, Error> {
         let shared = self.shared.len();
         let added = self.add_parts(select);
@@ -127,7 +127,7 @@ impl Arena {
         added
     }
 
-    /// Adds a common table, those that it reads first.
+    /// Adds a common table, after those that it reads.
     fn add_common(&mut self, table: &Arc<CommonTree>) -> Result<(), Error> {
         let Some(rows) = &table.rows else { return Ok(()) };
         if let Some(known) = self.known.iter().find(|it| it.name == table.name) {
@@ -139,7 +139,7 @@ impl Arena {
                 )),
             };
         }
-        // Its fields are its own, wherever it is read.
+        // Its fields are relative to itself, wherever it is read.
         let outer = std::mem::take(&mut self.outer);
         let depth = std::mem::take(&mut self.depth);
         let shared = std::mem::take(&mut self.shared);
@@ -222,7 +222,7 @@ impl Arena {
         Ok(position(self.selects.len() - 1))
     }
 
-    /// A select inside an expression: its fields are its own again.
+    /// Adds a subquery, whose fields are relative to itself.
     fn add_inner(&mut self, select: SelectTree) -> Result<SelectRef, Error> {
         let outer = std::mem::take(&mut self.outer);
         let added = self.add_select(select);
@@ -230,7 +230,7 @@ impl Arena {
         added
     }
 
-    /// A select inside an expression that has one row at most, and says so in its shape.
+    /// Adds a subquery that has at most one row, with the limit as a literal in its shape.
     fn add_first_row(&mut self, mut select: SelectTree) -> Result<SelectRef, Error> {
         let rows = i64::from(select.limit.take() != Some(0));
         let limit = self.add(Tree::Literal(Literal::Integer(rows)))?;
@@ -257,7 +257,7 @@ impl Arena {
     fn aggregate(&mut self, aggregate: AggregateTree) -> Result<Node, Error> {
         let AggregateTree { function, argument, distinct, filter, separator, order_by } = aggregate;
         let shared = self.shared.len();
-        // Distinct values are ordered by themselves: by the same node.
+        // Distinct values can only be ordered by themselves, that is, by the same node.
         let argument = match distinct && !order_by.is_empty() {
             true => self.share(argument)?,
             false => self.add(argument)?,
@@ -307,12 +307,12 @@ impl Arena {
     }
 }
 
-/// No table has 2^63 rows, so that a larger number means the same.
+/// No table has 2^63 rows, so larger numbers mean the same.
 fn number_of_rows(rows: u64) -> Tree {
     Tree::value(Some(i64::try_from(rows).unwrap_or(i64::MAX)))
 }
 
-/// An index as the AST has it. No memory holds 2^32 nodes of a tree.
+/// An index in the lists of a query. No memory can hold 2^32 nodes of a tree.
 fn position(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,4 @@
-//! Expressions and selects as trees, while they are being put together. [`Arena`] lays them out.
+//! Expressions and selects as trees, while they are built. [`Arena`] lays them out.
 
 mod arena;
 
@@ -25,9 +25,10 @@ pub enum Tree {
         relations: Steps,
         name: &'static str,
     },
-    /// An expression over the select around the one that it stands in.
+    /// An expression over the enclosing select.
     Outer(Box<Tree>),
-    /// In what an insert does about a conflict: a field of the row that found its key taken.
+    /// In the conflict of an insert: a field of the row that could not be inserted, since its key
+    /// is taken.
     Excluded(&'static str),
     Literal(Literal),
     /// A value that becomes a parameter, or why it cannot be one.
@@ -53,7 +54,7 @@ pub enum Tree {
         steps: Vec<String>,
         kind: ScalarType,
     },
-    /// A document with a part set, or without it.
+    /// A document in which a part is set or removed.
     JsonChange {
         document: Box<Tree>,
         steps: Vec<String>,
@@ -69,11 +70,11 @@ pub enum Tree {
     Subquery(Box<SelectTree>),
     Exists(Box<SelectTree>),
     InSelect(Box<(Tree, SelectTree)>),
-    /// What cannot be, and why: an error of the query that it stands in.
+    /// An invalid expression: the error of the query that contains it.
     Fault(Error),
 }
 
-/// A function over the rows of a group.
+/// An aggregate function.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AggregateTree {
     pub(crate) function: AggregateFunction,
@@ -84,7 +85,7 @@ pub struct AggregateTree {
     pub(crate) order_by: Vec<Term>,
 }
 
-/// A function over the rows around a row.
+/// A window function.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WindowTree {
     pub(crate) function: &'static str,
@@ -109,13 +110,13 @@ pub(crate) struct Term {
 pub struct SelectTree {
     /// The model's name, or the table's.
     pub(crate) model: &'static str,
-    /// The names of the fields of its key: none for a common table.
+    /// The names of the fields of its key; empty for a common table.
     pub(crate) key: &'static [&'static str],
     pub(crate) common: Option<Arc<CommonTree>>,
     pub(crate) columns: ColumnsTree,
     pub(crate) distinct: DistinctTree,
     pub(crate) filter: Option<Tree>,
-    /// The common tables beside its rows, and the conditions on both.
+    /// The joined common tables, with their join conditions.
     pub(crate) joins: Vec<(Arc<CommonTree>, Tree)>,
     pub(crate) group_by: Vec<Tree>,
     pub(crate) having: Option<Tree>,
@@ -127,11 +128,11 @@ pub struct SelectTree {
     pub(crate) combined: Vec<(SetOperator, SelectTree)>,
 }
 
-/// A query under a name.
+/// A common table.
 #[derive(Debug, PartialEq)]
 pub(crate) struct CommonTree {
     pub(crate) name: &'static str,
-    /// None: it is the table itself, in its own step.
+    /// `None` for a reference to the table itself, in its own step.
     pub(crate) rows: Option<SelectTree>,
     pub(crate) step: Option<(SetOperator, SelectTree)>,
 }
@@ -139,7 +140,8 @@ pub(crate) struct CommonTree {
 /// What a select returns.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ColumnsTree {
-    /// Fields by name. Not all that may be read, but all of the model: an error names the others.
+    /// Fields by name: all fields of the model, even if some may not be read, so that an error
+    /// names them.
     Fields(&'static [&'static str]),
     /// Named expressions.
     Outputs(Vec<(Cow<'static, str>, Tree)>),
@@ -187,8 +189,8 @@ impl Tree {
         matches!(self, Self::Value { value: Ok(Value::Null), .. })
     }
 
-    /// Whether a window function stands in it; those of other rows do not count. Aggregates take
-    /// none.
+    /// Whether it contains a window function; subqueries do not count. Aggregates cannot contain
+    /// any.
     pub(crate) fn has_window(&self) -> bool {
         let of_all = |trees: &[Self]| trees.iter().any(Self::has_window);
         match self {
@@ -220,7 +222,8 @@ impl Tree {
         }
     }
 
-    /// Both hold. Long chains stay flat, so that their depth is no concern.
+    /// Combines two conditions with `AND`. Long chains stay flat, so that their depth is not
+    /// limited.
     pub(crate) fn and(self, other: Self) -> Self {
         match self {
             Self::AllOf(mut terms) => {
@@ -231,7 +234,8 @@ impl Tree {
         }
     }
 
-    /// Either holds. Long chains stay flat, so that their depth is no concern.
+    /// Combines two conditions with `OR`. Long chains stay flat, so that their depth is not
+    /// limited.
     pub(crate) fn or(self, other: Self) -> Self {
         match self {
             Self::AnyOf(mut terms) => {
@@ -242,7 +246,7 @@ impl Tree {
         }
     }
 
-    /// This, and a former condition if there is one.
+    /// Combines this with an earlier condition, if there is one.
     pub(crate) fn and_former(self, former: Option<Self>) -> Self {
         match former {
             Some(former) => former.and(self),
@@ -252,8 +256,8 @@ impl Tree {
 }
 
 impl Term {
-    /// What a scope hides on the way of a relation is null too: only a field of the row itself can
-    /// be relied on.
+    /// A field reached through a relation is null if a scope hides the row: only fields of the row
+    /// itself are known not to be null.
     pub(crate) fn ascending(tree: Tree, nullable: bool) -> Self {
         let own = matches!(&tree, Tree::Field { relations, .. } if relations.is_empty());
         Self { tree, nullable: nullable || !own, descending: false, nulls: NullsOrder::Last }
@@ -291,7 +295,7 @@ impl SelectTree {
         Self { common: Some(table.clone()), ..Self::new(table.name, fields, &[]) }
     }
 
-    /// Whether each row is one of the model's, which can be put in the order of its key.
+    /// Whether each row is a row of the model, and so can be ordered by its key.
     pub(crate) fn has_key(&self) -> bool {
         matches!(self.distinct, DistinctTree::No)
             && self.group_by.is_empty()
@@ -300,8 +304,8 @@ impl SelectTree {
                 if outputs.iter().any(|(_, tree)| matches!(tree, Tree::Aggregate(_))))
     }
 
-    /// Loads a relation with the rows, and what its own rows load after it: includes are a flat
-    /// list, in which each relation is named from this model outwards.
+    /// Includes a relation, and the relations that its own rows include: includes are a flat list,
+    /// in which the path of each relation starts at this model.
     pub(crate) fn include(&mut self, relations: Steps, mut rows: SelectTree) {
         let nested = std::mem::take(&mut rows.includes);
         self.includes.push(IncludeTree { relations: relations.clone(), rows });

@@ -12,7 +12,7 @@ use super::not_a;
 use crate::scalar::fixed;
 use crate::schema::Moment;
 
-/// A time of day, to the microsecond, in no time zone.
+/// A time of day, to the microsecond, without a time zone.
 ///
 /// ```
 /// use ferro::values::Time;
@@ -26,8 +26,8 @@ use crate::schema::Moment;
 pub struct Time(i64);
 
 impl Time {
-    /// From the microseconds since midnight; none if that is not within one day. PostgreSQL's
-    /// `24:00:00` is.
+    /// Creates a time from the microseconds since midnight; `None` if they exceed a day.
+    /// PostgreSQL's `24:00:00` is accepted.
     #[must_use]
     pub fn from_micros(micros: i64) -> Option<Self> {
         TIMES.contains(&micros).then_some(Self(micros))
@@ -39,7 +39,7 @@ impl Time {
         self.0
     }
 
-    /// From text: `23:59`, `23:59:07` or `23:59:07.123456`.
+    /// Parses `23:59`, `23:59:07` or `23:59:07.123456`.
     ///
     /// # Errors
     ///
@@ -73,7 +73,7 @@ impl fmt::Display for Time {
     }
 }
 
-/// The text of a time without a fraction that says nothing.
+/// The text of a time without a zero fraction.
 pub(super) fn without_zeros(text: &str) -> &str {
     text.strip_suffix(".000000").unwrap_or(text)
 }

@@ -32,7 +32,7 @@ impl Date {
     /// PostgreSQL's `-infinity`: earlier than every other date.
     pub const NEG_INFINITY: Self = Self(i32::MIN);
 
-    /// From the days since 1970-01-01.
+    /// Creates a date from the days since 1970-01-01.
     #[must_use]
     pub const fn from_days(days: i32) -> Self {
         Self(days)
@@ -44,14 +44,14 @@ impl Date {
         self.0
     }
 
-    /// A date of the years 1 to 9999; none if there is no such day.
+    /// Creates a date in the years 1 to 9999; `None` if there is no such day.
     #[must_use]
     pub fn new(year: i32, month: u32, day: u32) -> Option<Self> {
         let days = calendar::day(year.into(), month.into(), day.into())?;
         i32::try_from(days).ok().map(Self)
     }
 
-    /// From text: `2024-02-29`, `infinity` or `-infinity`.
+    /// Parses `2024-02-29`, `infinity` or `-infinity`.
     ///
     /// # Errors
     ///

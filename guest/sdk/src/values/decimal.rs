@@ -28,12 +28,11 @@ use crate::scalar::textual;
 pub struct Decimal(String);
 
 impl Decimal {
-    /// From text: digits, with a sign and a point where there is one, or `NaN`, `Infinity`,
-    /// `-Infinity`.
+    /// Parses digits with an optional sign and point, or `NaN`, `Infinity`, `-Infinity`.
     ///
     /// # Errors
     ///
-    /// `type-mismatch` if it is something else; exponents are.
+    /// `type-mismatch` for any other text, including exponents.
     pub fn parse(text: &str) -> Result<Self, Error> {
         match is_decimal(text) {
             true => Ok(Self(text.to_owned())),

@@ -8,8 +8,8 @@ use ferro_wit::types;
 
 use crate::scalar::fixed;
 
-/// A duration as PostgreSQL keeps it: a month is not a number of days, and a day is not always 24
-/// hours.
+/// A duration, as PostgreSQL stores it: months are not converted to days, as their lengths differ,
+/// nor days to hours.
 ///
 /// ```
 /// use ferro::values::Interval;
@@ -19,11 +19,11 @@ use crate::scalar::fixed;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Interval {
-    /// Months, and years as twelve of them.
+    /// Months; a year counts as twelve.
     pub months: i32,
     /// Days.
     pub days: i32,
-    /// Microseconds, and hours, minutes and seconds as so many of them.
+    /// Microseconds, including hours, minutes and seconds.
     pub micros: i64,
 }
 

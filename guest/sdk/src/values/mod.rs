@@ -1,7 +1,7 @@
-//! The types of values that the standard library has none for.
+//! Types for values that the standard library lacks.
 //!
-//! They carry what the database stores, and text in and out. To compute with them in Rust, turn
-//! them into the types of a crate made for that: each gives its parts.
+//! They hold exactly what the database stores, and convert from and to text. To compute with them
+//! in Rust, convert their parts to the types of another crate.
 
 mod clock;
 mod date;
@@ -17,8 +17,8 @@ pub use self::decimal::Decimal;
 pub use self::interval::Interval;
 pub use self::json::Json;
 pub use self::timestamp::{Timestamp, Timestamptz};
-/// A UUID of any version, of the crate `uuid`: a plugin that depends on it needs no other name, and
-/// makes new ones with the features of that crate.
+/// A UUID of any version, from the crate `uuid`. A plugin can also depend on that crate directly,
+/// and create new ones with its features.
 ///
 /// ```
 /// use ferro::values::Uuid;
