@@ -380,8 +380,16 @@ async def test_k2_unknown_and_ungranted_labels_look_alike(probe: ferro.Plugin) -
         tenant = ferro.Tenant("x", grants=grants)
         with pytest.raises(ferro.DeniedError) as raised:
             await probe.call("ferro:test/notes#count", label, tenant=tenant)
-        messages.add(str(raised.value))
+        messages.add(str(raised.value).replace(f"`{label}`", "`…`"))
     assert len(messages) == 1
+
+
+async def test_a_database_that_is_not_granted_is_named_with_those_that_are(
+    probe: ferro.Plugin,
+) -> None:
+    tenant = ferro.Tenant("x", grants={"app": ferro.Grant()})
+    with pytest.raises(ferro.DeniedError, match="`ap` is not granted .* it can open `app`"):
+        await probe.call("ferro:test/notes#count", "ap", tenant=tenant)
 
 
 async def test_output_becomes_lines_of_the_log(

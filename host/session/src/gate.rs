@@ -8,6 +8,7 @@ use ferro_wit::types::{Error, ErrorKind};
 use crate::call::{Call, Granted, Slot, SlotKind};
 use crate::grant::Grant;
 use crate::limits::Limits;
+use crate::log::excerpt;
 use crate::models::Models;
 use crate::policy::Policy;
 use crate::session::Session;
@@ -68,16 +69,22 @@ impl Gate {
     /// unknown or not granted; `invalid-configuration` if the grant does not fit the models, which
     /// the operator's log explains. For a trusted gate: `not-found`.
     pub fn open(&self, label: &str) -> Result<Session, Error> {
+        self.open_as(label, Some(label))
+    }
+
+    /// Opens a session on the database with a label. Errors name only the label that was asked for.
+    fn open_as(&self, label: &str, asked: Option<&str>) -> Result<Session, Error> {
         let slot = Slot::take(&self.call, SlotKind::Session)?;
         let (database, policy, connections) = match &self.call.tenant {
             None => (self.call.databases.get(Some(label))?, Policy::trusted(), None),
             Some(tenant) => {
-                let grant = tenant.grants.get(label).ok_or_else(denied)?;
+                let grant =
+                    tenant.grants.get(label).ok_or_else(|| denied(&self.call, tenant, asked))?;
                 let database = self.call.databases.get(Some(label)).map_err(|error| {
                     // The operator owns the grant, and the names in it.
                     let kind = ErrorKind::InvalidConfiguration;
                     self.call.log(label, &Error { kind, ..error });
-                    denied()
+                    denied(&self.call, tenant, asked)
                 })?;
                 let policy = fitted(&self.call, grant, label, &self.models)?;
                 let connections = self.call.connections(label, database.stats().max);
@@ -109,8 +116,9 @@ impl Gate {
     /// As [`Gate::open`].
     pub fn open_default(&self) -> Result<Session, Error> {
         match (self.call.databases.default_label(), &self.call.tenant) {
-            (Some(label), _) => self.open(&label),
-            (None, Some(_)) => Err(denied()),
+            // The host chose its label: a tenant to which it is not granted must not learn it.
+            (Some(label), _) => self.open_as(&label, None),
+            (None, Some(tenant)) => Err(denied(&self.call, tenant, None)),
             (None, None) => {
                 Err(Error::new(ErrorKind::NotFound, "no database is connected: connect one first"))
             }
@@ -140,7 +148,8 @@ pub(crate) fn renewed(granted: &Granted, models: Arc<Models>) -> Result<Granted,
     let policy = match &granted.call.tenant {
         None => Policy::trusted(),
         Some(tenant) => {
-            let grant = tenant.grants.get(&label).ok_or_else(denied)?;
+            let grant = tenant.grants.get(&label);
+            let grant = grant.ok_or_else(|| denied(&granted.call, tenant, Some(&label)))?;
             fitted(&granted.call, grant, &label, &models)?
         }
     };
@@ -170,9 +179,23 @@ fn timed(fence: Fence, limits: &Limits) -> Fence {
     }
 }
 
-/// The message omits the label, so that it is identical for all labels.
-fn denied() -> Error {
-    Error::new(ErrorKind::Denied, "no database with this label is granted")
+/// The error for a label that the tenant cannot open, which says no more about it than the caller
+/// did: it is identical for labels that exist and labels that do not. The others are the tenant's
+/// own.
+fn denied(call: &Call, tenant: &Tenant, asked: Option<&str>) -> Error {
+    let asked = match asked {
+        Some(label) => format!("the database `{}`", excerpt(label)),
+        None => "the default database".to_owned(),
+    };
+    let can_open = |label: &&String| call.databases.get(Some(label)).is_ok();
+    let open: Vec<_> = tenant.grants.keys().filter(can_open).map(|it| format!("`{it}`")).collect();
+    let open = match open.is_empty() {
+        true => "nothing".to_owned(),
+        false => excerpt(&open.join(", ")),
+    };
+    let message =
+        format!("{asked} is not granted to this tenant, or not connected: it can open {open}");
+    Error::new(ErrorKind::Denied, message)
 }
 
 fn unfit(error: &Error) -> Error {

@@ -63,7 +63,7 @@ async fn k2_a_label_that_is_not_granted_looks_like_one_that_is_not_there() {
         let call = format!(r#"notes#count("{label}")"#);
         bench.plugin.call_wave(&stranger, &call).await.unwrap()
     };
-    assert_eq!(answer("app").await, answer("nowhere").await);
+    assert_eq!(answer("app").await, answer("nowhere").await.replace("nowhere", "app"));
 }
 
 /// Of eight instances, three tenants that ask for more than all leave one.

@@ -179,11 +179,24 @@ async fn t1_a_misspelt_column_is_found_where_a_grant_is_compared_with_models(wor
 }
 
 async fn k2_unknown_and_ungranted_labels_look_alike(world: &World) {
-    let gate = world.gate(Tenant::new("t").grant("not-connected", Grant::read_only()));
-    let errors = ["app", "unknown", "not-connected", "", "a`\n"]
-        .map(|label| assert_error(gate.open(label), ErrorKind::Denied, "no database"));
-    assert!(errors.iter().all(|error| *error == errors[0]), "{errors:?}");
-    assert_eq!(gate.open_default().unwrap_err(), errors[0]);
+    let says = |asked: &str, open: &str| {
+        format!("{asked} is not granted to this tenant, or not connected: it can open {open}")
+    };
+    let nothing = Tenant::new("t").grant("not-connected", Grant::read_only());
+    let gate = world.gate(nothing.clone());
+    for label in ["app", "unknown", "not-connected", ""] {
+        let error = assert_error(gate.open(label), ErrorKind::Denied, "");
+        assert_eq!(error.message, says(&format!("the database `{label}`"), "nothing"));
+    }
+    let error = assert_error(gate.open("a`\n"), ErrorKind::Denied, "`a`\\n`");
+    assert!(!error.message.contains('\n'), "{error}");
+    assert!(gate.open(&"x".repeat(100_000)).unwrap_err().message.len() < 2_000);
+    // A tenant knows its own grants. The host's default label may be another's.
+    let error = gate.open_default().unwrap_err();
+    assert_eq!(error.message, says("the default database", "nothing"));
+    let granted = world.gate(nothing.grant("app", Grant::read_only()));
+    let error = granted.open("ap").unwrap_err();
+    assert_eq!(error.message, says("the database `ap`", "`app`"));
 }
 
 async fn r1_sql_text_is_denied_unless_granted(world: &World) {
