@@ -358,6 +358,14 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "T4",
+        file: "guest/core/src/compile/update.rs",
+        line: "self.view().kept(&field.name)?;",
+        without: "_ = self.view().kept(&field.name);",
+        target: "sql",
+        tests: "t4_updates_set",
+    },
+    Guard {
+        promise: "T4",
         file: "host/session/src/agreements.rs",
         line: "if !agreed {",
         without: "if !agreed && execution.forced.is_empty() {",

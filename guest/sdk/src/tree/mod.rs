@@ -222,8 +222,7 @@ impl Tree {
         }
     }
 
-    /// Combines two conditions with `AND`. Long chains stay flat, so that their depth is not
-    /// limited.
+    /// Combines two conditions with `AND`. A long chain stays flat: the depth of a query is limited.
     pub(crate) fn and(self, other: Self) -> Self {
         match self {
             Self::AllOf(mut terms) => {
@@ -234,8 +233,7 @@ impl Tree {
         }
     }
 
-    /// Combines two conditions with `OR`. Long chains stay flat, so that their depth is not
-    /// limited.
+    /// Combines two conditions with `OR`. A long chain stays flat: the depth of a query is limited.
     pub(crate) fn or(self, other: Self) -> Self {
         match self {
             Self::AnyOf(mut terms) => {
