@@ -273,7 +273,8 @@ async fn has_lock_timeout(transaction: &Transaction) -> Result<bool, Error> {
 /// The error of a migration that waited too long for another one.
 fn waited(error: Error) -> Error {
     let advice = match error.code.as_deref() {
-        Some("55P03") => {
+        // 57014 is a `statement_timeout`, or a user who cancels the statement.
+        Some("55P03" | "57014") if error.kind != ErrorKind::Cancelled => {
             "another migration of this database has not ended in time: migrate again when it has; \
              the advisory locks in `pg_locks` show its connection"
         }
@@ -283,7 +284,8 @@ fn waited(error: Error) -> Error {
         }
         _ => return error,
     };
-    Error { message: format!("{advice} ({})", error.message), ..error }
+    let message = format!("{advice} ({})", error.message);
+    Error { kind: ErrorKind::Busy, message, ..error }
 }
 
 async fn apply(
@@ -440,8 +442,15 @@ mod tests {
         let error = in_turns(&second, Duration::from_millis(100)).await.unwrap_err();
         assert_eq!((error.kind, error.code.as_deref()), (ErrorKind::Busy, Some("55P03")));
         assert!(error.message.starts_with("another migration of this database"), "{error}");
-        first.commit().await.unwrap();
         second.rollback().await.unwrap();
+        // Nor does a `statement_timeout` look like a slow statement of the migration.
+        let third = database.begin_migration(None).await.unwrap();
+        let shorter = "SET LOCAL statement_timeout = 100";
+        run(third.connection(false).await.unwrap(), shorter).await.unwrap();
+        let error = in_turns(&third, PATIENCE).await.unwrap_err();
+        assert_eq!((error.kind, error.code.as_deref()), (ErrorKind::Busy, Some("57014")));
+        third.rollback().await.unwrap();
+        first.commit().await.unwrap();
         let third = database.begin_migration(None).await.unwrap();
         in_turns(&third, Duration::from_millis(100)).await.unwrap();
         third.commit().await.unwrap();
