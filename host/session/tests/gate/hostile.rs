@@ -66,7 +66,7 @@ async fn t1_names_with_sql_in_them_are_names_that_do_not_exist(world: &World) {
             assert_eq!(error.kind, expected, "{name}: {error}");
             assert!(!error.message.contains(SECRET), "{error}");
         }
-        assert_error(world.gate(tenant(1)).open(name), ErrorKind::Denied, "no database");
+        assert_error(world.gate(tenant(1)).open(name), ErrorKind::Denied, "is not granted");
     }
     assert_eq!(world.all_notes().await.len(), 5);
 }
