@@ -218,6 +218,37 @@ async def test_a_rollback_brings_back_what_was_there() -> None:
     assert row.edited_at == own, "what was assigned since is kept"
 
 
+async def test_a_rollback_leaves_no_time_of_an_update_that_never_was() -> None:
+    async def assign_and_save(row: TouchedBook) -> TouchedBook:
+        row.tag = uuid.uuid4()
+        await row.save()
+        row.pages += 1
+        await row.save()
+        return row
+
+    async def bulk_update(row: TouchedBook) -> TouchedBook:
+        row.pages += 1
+        await TouchedBook.bulk_update([row])
+        await row.refresh()
+        return row
+
+    async def update_or_create(row: TouchedBook) -> TouchedBook:
+        row, _ = await TouchedBook.update_or_create({"pages": row.pages + 1}, title=row.title)
+        return row
+
+    for title, change in enumerate((assign_and_save, bulk_update, update_or_create)):
+        row = await book(str(title))
+        with pytest.raises(ZeroDivisionError):
+            async with ferro.transaction():
+                row = await change(row)
+                assert near(row.edited_at)
+                raise ZeroDivisionError
+        assert row.edited_at == OLD, change
+        row.pages = 9
+        await row.save()
+        assert near((await TouchedBook.get(row.id)).edited_at), change
+
+
 async def test_each_type_gets_the_time() -> None:
     row = await TouchedTypes.create()
     row.text = "a"

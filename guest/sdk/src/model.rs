@@ -312,7 +312,7 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
                     return Ok((row, true));
                 }
             }
-            let message = format!("a `{}` with this keyexists, but is not visible", Self::NAME);
+            let message = format!("a `{}` with this key exists, but is not visible", Self::NAME);
             Err(Error::new(ErrorKind::SerializationFailure, message).retryable())
         }
     }

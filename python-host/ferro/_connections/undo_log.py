@@ -50,7 +50,7 @@ class UndoLog:
                 known = None if new else getattr(row, "_ferro_loaded", None)
                 self._keep(row, known, places, changing)
                 continue
-            before.updated = before.updated or changing
+            before.updated = _united(before.updated, changing)
             if not before.filled and not (new and before.known is not None):
                 # A row that was stored before remains stored, even if it was inserted again as new.
                 before.filled = places
@@ -70,7 +70,7 @@ class UndoLog:
             if own is None:
                 self._keep(row, before.known, before.filled, before.updated)
                 continue
-            own.updated = own.updated or before.updated
+            own.updated = _united(own.updated, before.updated)
             if not own.filled and not (own.known is not None and before.known is None):
                 own.filled = before.filled
 
@@ -83,6 +83,10 @@ class UndoLog:
         # When the row is collected, its entry goes too: another object may get its `id`.
         gone = weakref.ref(row, lambda _: rows.pop(number, None))
         rows[number] = _Before(gone, known, filled, updated)
+
+
+def _united(places: Places, others: Places) -> Places:
+    return (*places, *(it for it in others if it not in places))
 
 
 @dataclass(slots=True)

@@ -255,7 +255,8 @@ class Connected(Generic[M]):
                 equal = {it.name: value for it, value in zip(self._table.keys, key, strict=True)}
                 changes = by_name(self._table, defaults)
                 if await here.where(**equal).update(**changes):
-                    block._undo_log.note(self._table, [row])
+                    updated = self._table.set_besides(changes)
+                    block._undo_log.note(self._table, [row], updated=updated)
                     moved = {name: changes[name] for name in equal if name in changes}
                     now = {**equal, **validated_values(self._table, moved)}
                     if now == equal:

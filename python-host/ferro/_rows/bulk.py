@@ -69,17 +69,17 @@ async def update_many(table: Table, rows: list[M], using: Using) -> int:
     changes = [(row, change) for row, change in found.values() if change.names]
     if not changes:
         return 0
-    written: list[tuple[list[M], list[Known], bool]] = []
+    written: list[tuple[list[M], list[Known], Change]] = []
     where = using or _common_origin(table, [change for _, change in changes])
     async with together(where) as block_of_all:
         for alike in _alike(changes):
             rows_alike = [row for row, _ in alike]
             known = await _update_alike(table, alike, block_of_all)
-            written.append((rows_alike, known, alike[0][1].counts(table)))
+            written.append((rows_alike, known, alike[0][1]))
     # Only now: had one failed, none would be stored.
-    for rows_alike, known, counts in written:
-        known = with_next_version(table, rows_alike, known) if counts else known
-        store(table, rows_alike, known, using)
+    for rows_alike, known, change in written:
+        known = with_next_version(table, rows_alike, known) if change.counts(table) else known
+        store(table, rows_alike, known, using, updated=table.set_besides(change.names))
     return len(changes)
 
 

@@ -88,7 +88,7 @@ async def update(table: Table, row: Model, using: Using) -> None:
         return
     label, runner = runner_for(using or change.origin)
     values = change.values(table, row)
-    left = tuple([it for it in table.set_by_updates if it not in change.names])
+    left = table.set_besides(change.names)
     if left:
         returning = runner.fetch(change.query(table, left), values)
         known = table.loader.know([row], label)

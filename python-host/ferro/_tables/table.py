@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import TYPE_CHECKING, Any
 
 import pydantic
@@ -235,6 +235,10 @@ class Table:
         if names is None:
             names = self._without[left] = tuple(it for it in self.names if it not in left)
         return names
+
+    def set_besides(self, names: Container[str]) -> tuple[str, ...]:
+        """The fields that an update sets by itself if it names these."""
+        return tuple([it for it in self.set_by_updates if it not in names])
 
     def resolve_columns(self) -> None:
         """Create the columns; those of foreign keys have the type of the key that they hold."""
