@@ -112,10 +112,10 @@ class _Before:
             if now is not None and place < len(now) and vars(row)[name] == now[place]:
                 vars(row)[name] = None
         known: Any = self.known
-        for name, place in self.updated:
-            is_tracked = known is not None and now is not None and place < len(now)
-            if is_tracked and vars(row)[name] == now[place]:
-                vars(row)[name] = known[place]
+        if known is not None and now is not None:
+            for name, place in self.updated:
+                if place < len(now) and vars(row)[name] == now[place]:
+                    vars(row)[name] = known[place]
         if known is not None:
             object.__setattr__(row, "_ferro_loaded", known)
         elif now is not None:
