@@ -23,6 +23,7 @@ mod mailbox;
 mod models;
 mod position;
 mod query;
+mod reactor;
 mod results;
 mod rows;
 mod session;
