@@ -14,17 +14,16 @@ use std::task::{Context, Waker};
 use std::time::Instant;
 
 use ferro_wit::types::{Error, ErrorKind};
-use futures_util::future::AbortHandle;
 use parking_lot::Mutex;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
+use tokio::task::AbortHandle;
 
 use crate::errors::{exception, from_exception, raise};
 use crate::log;
 use crate::mailbox::{Mailbox, Token};
-use crate::reactor::reactor;
 use crate::turns::Turns;
 
 /// What runs everything that is awaited. Made by the first use, so that a process may fork before.
@@ -83,20 +82,23 @@ pub(crate) fn start<'py>(
         turn.run(work).await;
     });
     let began = Instant::now();
-    let state = py.detach(|| {
-        let inside = runtime().enter();
-        // Nobody needs to wake it: if it has to wait, the reactor polls it again at once.
-        let polled = work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        drop(inside);
-        if polled.is_ready() {
-            return State::Done { yields: mailbox.has_kept_the_loop(began.elapsed()) };
-        }
-        let token = mailbox.token();
-        // Only the reactor rings from here on, and it does not know the operation yet.
-        let _ = bell.listener.set((mailbox.clone(), token));
-        let task = reactor().add(work, mailbox.takes_turns());
-        State::Running { mailbox, token, bell, task, turns: turns.clone() }
+    let inside = runtime().enter();
+    let is_done = py.detach(|| {
+        // Whoever it waits for may wake nobody: the task polls it again. A task that begins only when
+        // it is woken wakes fewer threads, and answers later: an idle processor takes long to wake.
+        work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
     });
+    drop(inside);
+    let state = match is_done {
+        true => State::Done { yields: mailbox.has_kept_the_loop(began.elapsed()) },
+        false => {
+            let token = mailbox.token();
+            // Only the task rings from here on, and there is none yet.
+            let _ = bell.listener.set((mailbox.clone(), token));
+            let task = runtime().spawn(work).abort_handle();
+            State::Running { mailbox, token, bell, task, turns: turns.clone() }
+        }
+    };
     Pending { outcome, state }.into_bound_py_any(py)
 }
 
@@ -270,10 +272,7 @@ pub(crate) fn block<T: Send, F: Future<Output = Result<T, Error>>>(
 ) -> Result<T, Error> {
     check_process()?;
     log::listen(py).map_err(|raised| from_exception(py, &raised))?;
-    let result = py.detach(|| {
-        let _attended = reactor().attend();
-        runtime().block_on(start())
-    });
+    let result = py.detach(|| runtime().block_on(start()));
     log::deliver(py).map_err(|raised| from_exception(py, &raised))?;
     result
 }

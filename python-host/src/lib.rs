@@ -23,7 +23,6 @@ mod mailbox;
 mod models;
 mod position;
 mod query;
-mod reactor;
 mod results;
 mod rows;
 mod session;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,7 @@ use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyString, PyWeakrefReference};
-
-use crate::bridge::check_process;
-use crate::reactor::reactor;
+use pyo3::types::PyWeakrefReference;
 
 /// Whoever gets all results at once lets other tasks of the loop run after so long.
 const LONGEST_TURN: Duration = Duration::from_millis(1);
@@ -25,7 +22,8 @@ pub(crate) type Token = u64;
 
 /// What one event loop waits for.
 pub(crate) struct Mailbox {
-    arrived: Mutex<Arrived>,
+    /// What has come since the loop looked last.
+    arrived: Mutex<Vec<Token>>,
     /// The loop's futures, of those who wait. Used with the interpreter only: nobody is kept waiting.
     expected: Mutex<Expected>,
     /// How long its tasks have kept it since they had to wait last.
@@ -34,16 +32,6 @@ pub(crate) struct Mailbox {
     bell: UnixStream,
     /// Where the loop listens.
     ear: UnixStream,
-    /// What the loop watches to take turns of the reactor.
-    epoll: Option<RawFd>,
-}
-
-#[derive(Default)]
-struct Arrived {
-    /// What has come since the loop looked last.
-    tokens: Vec<Token>,
-    /// The loop looks next when its turn is over, and needs not be woken.
-    in_turn: bool,
 }
 
 #[derive(Default)]
@@ -105,28 +93,13 @@ impl Mailbox {
     /// A result is there. Called by any thread, with the interpreter or without.
     pub(crate) fn post(&self, token: Token) {
         let mut arrived = self.arrived.lock();
-        arrived.tokens.push(token);
-        let rings = arrived.tokens.len() == 1 && !arrived.in_turn;
+        arrived.push(token);
+        let first = arrived.len() == 1;
         drop(arrived);
-        if rings {
+        if first {
             // A socket that is full has woken the loop; a closed one belongs to a loop that is gone.
             let _ = (&self.bell).write(&[1]);
         }
-    }
-
-    fn resolve(&self, py: Python<'_>, token: Token) -> PyResult<()> {
-        let future = self.expected.lock().futures.remove(&token);
-        let Some(future) = future else { return Ok(()) };
-        let future = future.bind(py);
-        if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-            future.call_method1(intern!(py, "set_result"), (py.None(),))?;
-        }
-        Ok(())
-    }
-
-    /// Whether the loop drives its operations, as long as it is not busy.
-    pub(crate) fn takes_turns(&self) -> bool {
-        self.epoll.is_some()
     }
 
     fn of(running: &Bound<'_, PyAny>) -> PyResult<Arc<Self>> {
@@ -165,18 +138,11 @@ impl Mailbox {
             kept: Mutex::default(),
             bell,
             ear,
-            epoll: reactor().epoll(),
         });
         let listener = Bound::new(py, Listener(mailbox.clone()))?;
-        let watch = |descriptor: RawFd, method: &Bound<'_, PyString>| -> PyResult<()> {
-            let method = listener.getattr(method)?;
-            running.call_method1(intern!(py, "add_reader"), (descriptor, method))?;
-            Ok(())
-        };
-        watch(mailbox.ear.as_raw_fd(), intern!(py, "listen"))?;
-        if let Some(epoll) = mailbox.epoll {
-            watch(epoll, intern!(py, "drive"))?;
-        }
+        let descriptor = mailbox.ear.as_raw_fd();
+        let deliver = listener.getattr(intern!(py, "deliver"))?;
+        running.call_method1(intern!(py, "add_reader"), (descriptor, deliver))?;
         loops.set_item(running, listener)?;
         Ok(mailbox)
     }
@@ -187,38 +153,25 @@ fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     RUNNING.import(py, "asyncio", "get_running_loop")?.call0()
 }
 
-/// What the loop calls when something is ready.
+/// What the loop calls when its bell rings.
 #[pyclass(frozen, module = "ferro._native")]
 struct Listener(Arc<Mailbox>);
 
 #[pymethods]
 impl Listener {
-    /// The bell has rung.
-    fn listen(&self, py: Python<'_>) -> PyResult<()> {
-        // First the bell, then the mail: what comes in between rings once too often, not too seldom.
-        let _ = (&self.0.ear).read(&mut [0; 64]);
-        self.deliver(py)
-    }
-
-    /// A socket is ready, or an operation was woken.
-    fn drive(&self, py: Python<'_>) -> PyResult<()> {
-        if check_process().is_err() {
-            return Ok(());
-        }
-        self.0.arrived.lock().in_turn = true;
-        py.detach(|| reactor().turn());
-        self.deliver(py)
-    }
-}
-
-impl Listener {
     fn deliver(&self, py: Python<'_>) -> PyResult<()> {
         let mailbox = &self.0;
+        // First the bell, then the mail: what comes in between rings once too often, not too seldom.
+        let _ = (&mailbox.ear).read(&mut [0; 64]);
         let arrived = std::mem::take(&mut *mailbox.arrived.lock());
-        let mut tokens = arrived.tokens.into_iter();
-        let delivered = tokens.try_for_each(|token| mailbox.resolve(py, token));
-        // An interrupt must not keep others from their results.
-        tokens.for_each(|token| mailbox.post(token));
-        delivered
+        for token in arrived {
+            let future = mailbox.expected.lock().futures.remove(&token);
+            let Some(future) = future else { continue };
+            let future = future.bind(py);
+            if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+                future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+            }
+        }
+        Ok(())
     }
 }

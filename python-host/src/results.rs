@@ -8,7 +8,6 @@ use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use tokio::sync::Mutex;
-use tokio::task::yield_now;
 
 use crate::bridge::{Bell, Outcome, runtime, spawn_in};
 use crate::columns::{Objects, read_batch};
@@ -16,8 +15,7 @@ use crate::errors::exception;
 use crate::loader::Loader;
 use crate::turns::Turns;
 
-/// Rows per batch: large enough that the cost of a request is negligible. Between batches others have
-/// their turn.
+/// Rows per batch: large enough that the cost of a request is negligible.
 const ROWS_PER_BATCH: u32 = 2_048;
 /// If objects are created while further rows are read, the first batch is small, so that both begin
 /// early, and each further batch is twice as large, up to a size that leaves little work after the
@@ -36,7 +34,6 @@ pub(crate) async fn read_to_end(mut cursor: Cursor) -> Result<Rows, Error> {
     let mut batches = Vec::new();
     while let Some(batch) = cursor.next(ROWS_PER_BATCH).await? {
         batches.push(batch);
-        yield_now().await;
     }
     Ok(Rows { columns, batches })
 }
@@ -177,7 +174,6 @@ impl Instances {
                 while let Some(batch) = cursor.next(rows).await? {
                     arrived.lock().batches.push(batch);
                     bell.ring();
-                    yield_now().await;
                     rows = MOST_ROWS.min(rows * 2);
                 }
                 Ok(())

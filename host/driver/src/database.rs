@@ -18,7 +18,6 @@ use crate::fence::Fence;
 use crate::lease::{Connection, Lease, Persistence, PoolPermits, RETURN_TIMEOUT};
 use crate::options::{ConnectOptions, PoolOptions};
 use crate::parking::{MOMENT, Parked, Parking, Term};
-use crate::sockets::watched;
 use crate::statement::Log;
 use crate::vigil::Inquiry;
 
@@ -487,7 +486,7 @@ impl Inner {
 
 /// Opens a connection, which SQLx counts.
 async fn open(pool: &PgPool, inquiry: &Arc<Inquiry>) -> Result<Backend, sqlx::Error> {
-    watched(caught(pin!(pool.acquire()))).await.map(|it| Backend::new(it, inquiry))
+    caught(pin!(pool.acquire())).await.map(|it| Backend::new(it, inquiry))
 }
 
 /// Keeps a minimum of connections open, as long as the pool exists.

@@ -25,7 +25,6 @@ use super::settings;
 use super::tls::{Tls, TlsMode};
 use crate::error::{caught, invalid_configuration};
 use crate::run::statement_connection::is_at_rest;
-use crate::sockets::watched;
 
 const PARAMETERS: [&str; 11] = [
     "host",
@@ -235,7 +234,7 @@ impl Server {
         };
         tokio::select! {
             biased;
-            acquired = async { watched(caught(pin!(pool.acquire()))).await.map_err(Failure::from) } => {
+            acquired = async { caught(pin!(pool.acquire())).await.map_err(Failure::from) } => {
                 match acquired {
                     Ok(first) => Ok(Some(first)),
                     Err(Failure::NoTls) => Ok(None),
