@@ -310,7 +310,7 @@ impl<T> FieldOf<T> {
 
     pub fn default_random_uuid(mut self) -> Self
     where
-        T: Field<Base: RandomDefault>,
+        T: Field<Base: Random>,
     {
         self.field.default = Some(DefaultValue::RandomUuid);
         self
@@ -326,7 +326,7 @@ impl<T> FieldOf<T> {
 
     pub fn random_uuid_on_update(mut self) -> Self
     where
-        T: Field<Base: RandomDefault>,
+        T: Field<Base: Random>,
     {
         self.field.on_update = Some(UpdateValue::RandomUuid);
         self
@@ -401,9 +401,9 @@ impl HasPrecision for crate::values::Decimal {}
 /// Types that a database can generate at random.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
-    message = "a field of type `{Self}` cannot have a random UUID as its default",
+    message = "the database cannot set a field of type `{Self}` to a random UUID",
     label = "expected `Uuid`"
 )]
-pub trait RandomDefault {}
+pub trait Random {}
 
-impl RandomDefault for crate::values::Uuid {}
+impl Random for crate::values::Uuid {}

@@ -359,8 +359,8 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "T4",
         file: "guest/core/src/compile/update.rs",
-        line: "self.view().kept(&field.name)?;",
-        without: "_ = self.view().kept(&field.name);",
+        line: "self.view().set_by_update(&field.name)?;",
+        without: "_ = self.view().set_by_update(&field.name);",
         target: "sql",
         tests: "t4_updates_set",
     },

@@ -129,7 +129,7 @@ impl<'a> Compiler<'a> {
                 None if field.version => None,
                 None => continue,
             };
-            self.view().kept(&field.name)?;
+            self.view().set_by_update(&field.name)?;
             self.sql.push(", ");
             self.sql.name(&field.column);
             self.sql.push(" = ");

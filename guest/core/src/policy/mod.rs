@@ -129,7 +129,7 @@ impl<'a> View<'a> {
 
     /// A field that every update sets, such as a version. Plugins declare which fields these are, so
     /// it may be one that they must not write.
-    pub(crate) fn kept(&self, name: &str) -> Result<&'a Field, Error> {
+    pub(crate) fn set_by_update(&self, name: &str) -> Result<&'a Field, Error> {
         let field = self.nameable(name)?;
         self.written(field, self.may_write(field) && !self.is_forced(field))
     }
