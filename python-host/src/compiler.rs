@@ -37,7 +37,8 @@ impl Compiler for PythonCompiler {
     }
 }
 
-/// An object with a method for each of the trait's, which takes and returns JSON.
+/// An object with a method for each of the trait's, which takes and returns JSON, and
+/// `compile_for_tenant`.
 struct PythonCatalog(Py<PyAny>);
 
 impl Catalog for PythonCatalog {
@@ -46,7 +47,7 @@ impl Catalog for PythonCatalog {
         query: &'a Query,
         dialect: Dialect,
         scope: Option<&'a Scope>,
-        _: Option<&'a Claimant>,
+        tenant: Option<&'a Claimant>,
     ) -> BoxFuture<'a, Result<Plan, Error>> {
         #[derive(Serialize)]
         struct Request<'a> {
@@ -55,7 +56,11 @@ impl Catalog for PythonCatalog {
             scope: Option<&'a Scope>,
         }
         // Ready at once: a thread with the interpreter never waits.
-        Box::pin(ready(self.call("compile", &Request { query, dialect, scope })))
+        let name = match (scope, tenant) {
+            (None, None) => "compile",
+            _ => "compile_for_tenant",
+        };
+        Box::pin(ready(self.call(name, &Request { query, dialect, scope })))
     }
 
     fn create_tables(

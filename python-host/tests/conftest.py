@@ -14,8 +14,12 @@ import pytest
 
 import ferro
 from ferro._connections.engine import engine
+from ferro._core.compiler import compiler
 from ferro._tables.registry import registry
 from ferro._tables.table import Table
+
+# Each run asks the core.
+compiler.caches = False
 
 _POSTGRES = "FERRO_TEST_POSTGRES_URL"
 

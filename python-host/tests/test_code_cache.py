@@ -11,7 +11,8 @@ from wasmtime import Config, Engine, WasmtimeError, wat2wasm
 from wasmtime.component import Component
 
 from ferro._core import cache
-from ferro._core.cache import cache_folder, component_of
+from ferro._core import folder as folders
+from ferro._core.cache import component_of
 
 CODE = bytes(wat2wasm("(component)"))
 OTHER = bytes(wat2wasm('(component (core module (func (export "f"))))'))
@@ -21,7 +22,7 @@ OTHER = bytes(wat2wasm('(component (core module (func (export "f"))))'))
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    folder = cache_folder()
+    folder = folders.cache_folder()
     assert folder is not None
     assert folder.is_relative_to(tmp_path)
     return folder
@@ -165,7 +166,7 @@ def test_what_was_not_used_for_longest_goes_first(
         os.utime(entry, (long_ago, long_ago))
     component_of(engine(), CODE)
     room = 2 * used.stat().st_size + unused.stat().st_size // 2
-    monkeypatch.setattr(cache, "MOST_BYTES", room)
+    monkeypatch.setattr(folders, "MOST_BYTES", room)
     component_of(engine(fuel=True), CODE)
     component_of(engine(), CODE)
     assert compiled == [CODE, OTHER, CODE]

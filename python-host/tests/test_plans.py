@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ferro
-from ferro._core import component
+from ferro._core import folder
 from ferro._core.compiler import Compiler, compiler
 from ferro._queries.selection import prepared
 from models import User
@@ -104,7 +104,7 @@ def test_the_component_is_entered_by_one_thread_at_a_time() -> None:
 def test_a_package_without_the_core_says_what_builds_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(component, "__file__", str(tmp_path / "_core" / "component.py"))
+    monkeypatch.setattr(folder, "__file__", str(tmp_path / "_core" / "folder.py"))
     with pytest.raises(ferro.InternalError, match="`cargo xtask setup`"):
         Compiler().load()
 

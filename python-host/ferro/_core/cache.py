@@ -17,11 +17,7 @@ from pathlib import Path
 from wasmtime import Engine, WasmtimeError
 from wasmtime.component import Component
 
-from .. import _native
-from ..exceptions import ConfigurationError
-
-MOST_BYTES = 512 * 1024 * 1024
-"""The maximum size of all entries; the least recently used are removed first."""
+from .folder import private_folder, prune
 
 
 def component_of(engine: Engine, code: bytes) -> Component:
@@ -29,7 +25,7 @@ def component_of(engine: Engine, code: bytes) -> Component:
 
     Raises `WasmtimeError` if the code is invalid. Without a usable cache, it compiles.
     """
-    folder = _private_folder()
+    folder = private_folder()
     if folder is None:
         return Component(engine, code)
     name = sha256(code).hexdigest()
@@ -44,23 +40,6 @@ def component_of(engine: Engine, code: bytes) -> Component:
     with suppress(OSError):
         _add(folder, name, bytes(component.serialize()))
     return component
-
-
-def cache_folder() -> Path | None:
-    """The folder for compiled code; None if the environment does not define one."""
-    caches = _native.cache_folder()
-    return None if caches is None else caches / "python"
-
-
-def _private_folder() -> Path | None:
-    """The folder, created if it is missing; None if it cannot be private to the user."""
-    folder = cache_folder()
-    if folder is None:
-        return None
-    try:
-        return _native.private_folder(folder)
-    except ConfigurationError:
-        return None
 
 
 def _is_whole(entry: Path) -> bool:
@@ -88,14 +67,4 @@ def _add(folder: Path, name: str, compiled: bytes) -> None:
         except OSError:
             os.unlink(part.name)
             raise
-    _prune(folder)
-
-
-def _prune(folder: Path) -> None:
-    files = [(file.stat(), file) for file in folder.iterdir()]
-    files.sort(key=lambda it: it[0].st_mtime, reverse=True)
-    total = 0
-    for found, file in files:
-        total += found.st_size
-        if total > MOST_BYTES:
-            file.unlink(missing_ok=True)
+    prune(folder)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _native
 from ..exceptions import BY_KIND, FerroError, InternalError, SchemaError
+from .answers import Answers
+from .folder import private_folder
 
 if TYPE_CHECKING:
     from wasmtime.component import ResourceAny
@@ -28,11 +30,13 @@ _numbers = itertools.count()
 class Compiler:
     """Runs the core component, in one thread at a time, since wasmtime's stores cannot be shared.
 
-    `calls` counts the calls of the component.
+    It is loaded when it is called first. `calls` counts the calls. If `caches`, answers are cached
+    on disk, and a process that finds all of its answers there does not load the component.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, caches: bool = False) -> None:
         self.calls = 0
+        self.caches = caches
         self._lock = threading.Lock()
         self._core: Core | None = None
         self._handles: dict[int, ResourceAny] = {}
@@ -40,26 +44,29 @@ class Compiler:
         self._dropped: list[int] = []
 
     def load(self) -> None:
-        """Compile the component, unless that is done; otherwise the first call does it."""
+        """Load the component, unless that is done; otherwise the first call does it."""
         with self._lock:
             self._running()
 
     def catalog(self, models: str) -> Catalog:
         """Check models, passed as the JSON of a `schema`."""
-        catalog = Catalog(self, models)
+        answers = Answers(models, private_folder() if self.caches else None)
+        catalog = Catalog(self, models, answers)
         with self._lock:
-            self._handle(catalog)
+            if answers.get("create", "") is None:
+                self._handle(catalog)
+                answers.add("create", "", "valid")
         return catalog
 
-    def call(self, catalog: Catalog, method: str, request: str) -> str:
-        """Call a method of a catalog; its error becomes an exception."""
+    def call(self, catalog: Catalog, method: str, request: str, cached: bool = True) -> str:
+        """Call a method of a catalog, unless the answer is cached; an error is raised."""
         with self._lock:
-            handle = self._handle(catalog)
-            answer = self._enter(f"[method]catalog.{method}", handle, request)
-        if answer.tag == "err":
-            raise _error(answer.payload)
-        text: str = answer.payload
-        return text
+            text = catalog.answers.get(method, request) if cached else None
+            if text is None:
+                text = self._ask(catalog, method, request)
+                if cached:
+                    catalog.answers.add(method, request, text)
+            return text
 
     def drop(self, catalog: Catalog) -> None:
         """Drop a catalog. As this can be called at any time, it takes effect at the next call."""
@@ -100,6 +107,13 @@ class Compiler:
         self._handles[catalog.number] = made
         return made
 
+    def _ask(self, catalog: Catalog, method: str, request: str) -> str:
+        answer = self._enter(f"[method]catalog.{method}", self._handle(catalog), request)
+        if answer.tag == "err":
+            raise _error(answer.payload)
+        text: str = answer.payload
+        return text
+
     def _enter(self, name: str, *arguments: Any) -> Any:
         self.calls += 1
         with self._entered() as core:
@@ -118,14 +132,19 @@ class Compiler:
 class Catalog:
     """Models that the core component has checked, against which the native module compiles."""
 
-    def __init__(self, compiler: Compiler, models: str) -> None:
+    def __init__(self, compiler: Compiler, models: str, answers: Answers) -> None:
         self.models = models
+        self.answers = answers
         self.number = next(_numbers)
         self._compiler = compiler
 
     def compile(self, request: str) -> str:
         """Compile `{query, dialect, scope}` to a `plan`."""
         return self._compiler.call(self, "compile", request)
+
+    def compile_for_tenant(self, request: str) -> str:
+        """The same for a tenant, whose queries are not cached: strangers could fill the cache."""
+        return self._compiler.call(self, "compile", request, cached=False)
 
     def create_tables(self, request: str) -> str:
         """Return a list of `migration-step` for `{dialect, found}`."""
@@ -154,7 +173,7 @@ def _faults(text: str) -> str:
     return "the models are not valid:\n" + "\n".join(faults)
 
 
-compiler = Compiler()
+compiler = Compiler(caches=True)
 """The instance of this process."""
 
 # Later, the modules of wasmtime-py that it needs are unloaded.

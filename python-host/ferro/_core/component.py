@@ -5,7 +5,6 @@ This is a separate module, since it is slow to load: importing Ferro does not wa
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from wasmtime import Store
@@ -13,6 +12,7 @@ from wasmtime.component import Func, Instance, Linker, ResourceAny
 
 from .. import _native
 from ..exceptions import FerroError, InternalError, LimitError
+from .folder import core_code
 from .wasm import compile_component, core_engine
 
 INTERFACE = f"ferro:orm/compiler-text@{_native.WIT_VERSION}"
@@ -27,7 +27,7 @@ class Core:
 
     def __init__(self) -> None:
         engine = core_engine()
-        component = compile_component(engine, _code(), "core.wasm")
+        component = compile_component(engine, core_code(), "core.wasm")
         self._store = Store(engine)
         self._store.set_limits(memory_size=_MEMORY)
         self._store.set_fuel(_FUEL_OF_A_CALL)
@@ -71,13 +71,3 @@ class Core:
             raise InternalError(f"core.wasm does not export `{name}`: build it again")
         self._functions[name] = function
         return function
-
-
-def _code() -> bytes:
-    # Next to the native module, so it is a file: `importlib.resources` takes 10 ms to find it.
-    try:
-        return Path(__file__).parents[1].joinpath("core.wasm").read_bytes()
-    except FileNotFoundError as error:
-        raise InternalError(
-            "this package has no core.wasm: run `cargo xtask setup`, and install it again"
-        ) from error
