@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{Connection as _, PgConnection, Postgres};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
 use tokio::time::timeout;
 
-use crate::connect::FAREWELL;
+use crate::connect::{FAREWELL, Socket, socket_of};
 use crate::error::caught;
 use crate::vigil::{Inquiry, Vigil};
 
@@ -19,6 +19,8 @@ pub(crate) struct Backend {
     /// `None` only while it is being closed.
     connection: Option<PoolConnection<Postgres>>,
     vigil: Vigil,
+    /// `None` if it is not known which one it is.
+    socket: Option<Socket>,
 }
 
 /// The result of a ping.
@@ -30,8 +32,17 @@ pub(crate) enum Sign {
 }
 
 impl Backend {
-    pub(crate) fn new(connection: PoolConnection<Postgres>, inquiry: &Arc<Inquiry>) -> Self {
-        Self { connection: Some(connection), vigil: Vigil::new(inquiry) }
+    /// Opens a connection, which SQLx counts.
+    pub(crate) async fn open(pool: &PgPool, inquiry: &Arc<Inquiry>) -> Result<Self, sqlx::Error> {
+        let connection = Some(caught(pin!(pool.acquire())).await?);
+        let mut opened = Self { connection, vigil: Vigil::new(inquiry), socket: None };
+        opened.socket = socket_of(&mut opened, &pool.connect_options()).await?;
+        Ok(opened)
+    }
+
+    /// Whether it is known, without a ping, that the server has not closed the connection.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.socket.as_ref().is_some_and(Socket::is_quiet)
     }
 
     /// The connection, and the [`Vigil`] that waits for its answers.

@@ -1,25 +1,23 @@
 //! Databases: a pool of connections, and the callers that wait for them.
 
 use std::fmt;
-use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 use parking_lot::RwLock;
-use sqlx::{Connection as _, PgPool, SqliteConnection};
+use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use crate::backend::{Backend, Sign};
 use crate::connect::{self, Pool, Probe};
-use crate::error::{caught, closed, from_sqlx, invalid_configuration};
+use crate::error::{closed, from_sqlx, invalid_configuration};
 use crate::fence::Fence;
 use crate::lease::{Connection, Lease, Persistence, PoolPermits, RETURN_TIMEOUT};
 use crate::options::{ConnectOptions, PoolOptions};
 use crate::parking::{MOMENT, Parked, Parking, Term};
 use crate::statement::Log;
-use crate::vigil::Inquiry;
 
 /// A pool of connections to one database. Clones share the pool.
 ///
@@ -378,9 +376,11 @@ impl Inner {
         }
     }
 
-    /// Whether to test a connection before use: if it may have died meanwhile, or must be alive.
+    /// Whether to test a connection before use: if it may have died meanwhile; or if it must be
+    /// alive, and the server may have closed it.
     fn asks(&self, parked: &Parked, live: bool) -> bool {
-        self.tests && (live || parked.since.elapsed() >= MOMENT)
+        let is_closed = || !parked.connection.is_quiet();
+        self.tests && (parked.since.elapsed() >= MOMENT || live && is_closed())
     }
 
     /// An idle connection that passes the test, otherwise a new one; and whether it was just
@@ -439,7 +439,7 @@ impl Inner {
                 .await
                 .map(|(connection, claim)| (Connection::Sqlite(connection), Some(claim))),
             Pool::Postgres(it, inquiry) => {
-                open(it, inquiry).await.map(|it| (Connection::Postgres(it), None))
+                Backend::open(it, inquiry).await.map(|it| (Connection::Postgres(it), None))
             }
         };
         match connection {
@@ -484,18 +484,13 @@ impl Inner {
     }
 }
 
-/// Opens a connection, which SQLx counts.
-async fn open(pool: &PgPool, inquiry: &Arc<Inquiry>) -> Result<Backend, sqlx::Error> {
-    caught(pin!(pool.acquire())).await.map(|it| Backend::new(it, inquiry))
-}
-
 /// Keeps a minimum of connections open, as long as the pool exists.
 async fn keep_open(inner: Weak<Inner>, least: u32) {
     while let Some(inner) = inner.upgrade() {
         let Pool::Postgres(pool, inquiry) = &inner.pool else { return };
         while pool.size() < least {
             // A caller that needs one gets the error.
-            let Ok(backend) = open(pool, inquiry).await else { break };
+            let Ok(backend) = Backend::open(pool, inquiry).await else { break };
             if let Err(unwanted) = inner.parking.add(Connection::Postgres(backend)) {
                 unwanted.give_back().await;
                 break;
@@ -516,5 +511,54 @@ impl fmt::Debug for Database {
             .field("dialect", &self.dialect())
             .field("stats", &self.stats())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "these are tests")]
+
+    use ferro_test_support::postgres;
+
+    use super::*;
+
+    async fn first_connection(url: &str) -> (Arc<Inner>, Parked) {
+        let inner = Database::connect(url, &ConnectOptions::default()).await.unwrap().inner();
+        let first = inner.parking.take().unwrap();
+        (inner, first)
+    }
+
+    #[tokio::test]
+    async fn p6_a_write_needs_a_test_of_a_connection_only_after_the_server_has_closed_it() {
+        let url = postgres::url();
+        let (pool, first) = first_connection(&url).await;
+        let tests = |live| pool.asks(&first, live);
+        assert_eq!([false, true].map(tests), [false, false]);
+        postgres::execute(
+            &url,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        );
+        let end = Instant::now() + Duration::from_secs(10);
+        while !tests(true) && Instant::now() < end {
+            sleep(Duration::from_millis(1)).await;
+        }
+        assert!(tests(true));
+    }
+
+    #[tokio::test]
+    async fn p6_a_write_needs_a_test_if_the_server_does_not_say_which_connection_it_is() {
+        let url = postgres::url();
+        let role = format!("{}_unseen", url.rsplit('/').next().unwrap());
+        postgres::execute(
+            &url,
+            &format!(
+                "CREATE ROLE {role} LOGIN PASSWORD 'pw'; \
+                 REVOKE EXECUTE ON FUNCTION inet_client_port() FROM public"
+            ),
+        );
+        let rest = url.split_once('@').unwrap().1;
+        let (pool, first) = first_connection(&format!("postgres://{role}:pw@{rest}")).await;
+        assert_eq!([false, true].map(|live| pool.asks(&first, live)), [false, true]);
     }
 }

@@ -271,6 +271,14 @@ impl Connection {
         }
     }
 
+    /// Whether it is known to be open.
+    pub(crate) fn is_quiet(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => true,
+            Self::Postgres(backend) => backend.is_quiet(),
+        }
+    }
+
     /// Closes it, at once or as soon as nothing runs on it.
     fn close(self) {
         match self {

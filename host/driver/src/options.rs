@@ -49,8 +49,8 @@ pub struct PoolOptions {
     pub statement_cache_capacity: Option<usize>,
     /// Test a PostgreSQL connection before use: one more round trip, but no error after a restart
     /// of the server. A connection that was used within the last second is tested only for writes
-    /// outside a transaction; anything else is resent if the connection turns out to be dead.
-    /// Default: true.
+    /// outside a transaction, and only if its socket does not show that the server has left it
+    /// open; anything else is resent if the connection turns out to be dead. Default: true.
     pub test_before_acquire: bool,
     /// Statements that take this long are logged as warnings, with their SQL; the reader's time
     /// counts. Default: `None`, no warnings.

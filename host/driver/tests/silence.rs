@@ -98,7 +98,8 @@ async fn p6_connections_that_fell_silent_at_hand_are_replaced_within_the_time_fo
     })
     .await;
     run(&database, &["CREATE TABLE t (n int)"]).await;
-    // A write is not sent on a connection that has given no sign of life, however short it was idle.
+    // A write is not sent on a connection that has given no sign of life, however short it was idle:
+    // through a network, nobody can see that the server has left it open.
     for (round, idle) in [Duration::ZERO, Duration::from_millis(1100)].into_iter().enumerate() {
         warm(&database, 8).await;
         sleep(idle).await;

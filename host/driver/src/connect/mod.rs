@@ -22,8 +22,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Connection as _, PgPool, SqliteConnection};
 use tokio::time::sleep;
 
-pub(crate) use self::postgres::{FAREWELL, NOTICED, watch};
-use self::postgres::{Server, send_at_once};
+use self::postgres::Server;
+pub(crate) use self::postgres::{FAREWELL, NOTICED, Socket, socket_of, watch};
 use self::sqlite::Location;
 pub(crate) use self::sqlite::READ;
 use crate::backend::Backend;
@@ -228,26 +228,19 @@ async fn open_postgres(server: Server, options: &ConnectOptions) -> Result<Opene
         // even from a silent server.
         .idle_timeout(None)
         .max_lifetime(None)
-        .after_connect({
-            let port = connect.get_socket().is_none().then(|| connect.get_port());
-            move |connection, _| {
-                Box::pin(async move {
-                    if let Some(port) = port {
-                        send_at_once(port).await;
-                    }
-                    match watches {
-                        true => watch(connection, "").await,
-                        false => Ok(()),
-                    }
-                })
-            }
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                match watches {
+                    true => watch(connection, "").await,
+                    false => Ok(()),
+                }
+            })
         });
     let make = |options| pool.clone().connect_lazy_with(options);
-    let (pool, first) = server.settle(connect, make, options.pool.connect_timeout).await?;
-    let inquiry = Arc::new(Inquiry::new(pool.connect_options(), &options.pool));
+    let (pool, inquiry, first) = server.settle(connect, make, &options.pool).await?;
     Ok(Opened {
         probe: Probe::Postgres(Box::new((server, pool.clone()))),
-        first: Some(Backend::new(first, &inquiry)),
+        first: Some(first),
         pool: Pool::Postgres(pool, inquiry),
         keeps: capacity > 0,
         watches,

@@ -1,30 +1,32 @@
 //! URLs of PostgreSQL, and the connections that they ask for.
 
-#[cfg(unix)]
-mod delay;
 mod refusal;
+mod socket;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferro_wit::types::Error;
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres};
-#[cfg(unix)]
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool, Row as _};
 use tokio::task::spawn_blocking;
 
 use self::refusal::Failure;
+pub(crate) use self::socket::Socket;
 use super::failure;
 use super::parameters::Parameters;
 use super::parts::{FORM, Parts, parse_port, unreadable};
 use super::secret::Secret;
 use super::settings;
 use super::tls::{Tls, TlsMode};
+use crate::backend::Backend;
 use crate::error::{caught, invalid_configuration};
+use crate::options::PoolOptions;
 use crate::run::statement_connection::is_at_rest;
+use crate::vigil::Inquiry;
 
 const PARAMETERS: [&str; 11] = [
     "host",
@@ -78,13 +80,45 @@ pub(crate) async fn watch(connection: &mut PgConnection, before: &str) -> Result
     Ok(())
 }
 
-/// Has the connections to a server send small packets at once, where the system lets us.
-pub(super) async fn send_at_once(port: u16) {
-    // It looks at all that the process has open, which may be much.
-    #[cfg(unix)]
-    if let Ok(Err(error)) = spawn_blocking(move || delay::send_at_once(port)).await {
-        tracing::debug!(%error, "statements with large values may wait for 40 ms");
+/// The socket of a connection, unless it is a Unix socket, or a proxy is in between, whose address
+/// the server sees. The connection sends small packets at once from now on.
+pub(crate) async fn socket_of(
+    connection: &mut PgConnection,
+    options: &PgConnectOptions,
+) -> Result<Option<Socket>, sqlx::Error> {
+    if options.get_socket().is_some() {
+        return Ok(None);
     }
+    let (port, own) = (options.get_port(), caught(pin!(seen_address(connection))).await?);
+    // It looks at all that the process has open, which may be much.
+    match spawn_blocking(move || socket::find(port, own)).await {
+        Ok(Ok(socket)) => return Ok(socket),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "statements with large values may wait for 40 ms");
+        }
+        Err(_) => {}
+    }
+    Ok(None)
+}
+
+/// The address from which a server sees a connection come.
+async fn seen_address(connection: &mut PgConnection) -> Result<Option<SocketAddr>, sqlx::Error> {
+    if connection.server_version_num().is_none() {
+        // It is not known to be PostgreSQL.
+        return Ok(None);
+    }
+    let asked = sqlx::raw_sql("SELECT host(inet_client_addr()), inet_client_port()");
+    let row = match asked.fetch_one(connection).await {
+        Ok(row) => row,
+        // Its functions may be revoked.
+        Err(error) if is_at_rest(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let address: Option<String> = row.try_get(0)?;
+    let port: Option<i32> = row.try_get(1)?;
+    let address = address.and_then(|it| it.parse::<IpAddr>().ok());
+    let port = port.and_then(|it| u16::try_from(it).ok());
+    Ok(address.zip(port).map(|(address, port)| SocketAddr::new(address.to_canonical(), port)))
 }
 
 /// A server and what to say to it: all that a URL holds, and nothing from the environment.
@@ -201,29 +235,37 @@ impl Server {
         &self,
         options: PgConnectOptions,
         make: impl Fn(PgConnectOptions) -> PgPool,
-        timeout: Duration,
-    ) -> Result<(PgPool, PoolConnection<Postgres>), Error> {
+        limits: &PoolOptions,
+    ) -> Result<(PgPool, Arc<Inquiry>, Backend), Error> {
+        let timeout = limits.connect_timeout;
+        let make = |options| {
+            let pool = make(options);
+            let inquiry = Arc::new(Inquiry::new(pool.connect_options(), limits));
+            (pool, inquiry)
+        };
         if self.tls.mode == TlsMode::Prefer && matches!(self.host, Host::Name(_)) {
-            let encrypted = make(options.clone().ssl_mode(PgSslMode::Require));
+            let (pool, inquiry) = make(options.clone().ssl_mode(PgSslMode::Require));
             // A server that has TLS now and not later is an attack or a mistake.
-            if let Some(first) = self.first(&encrypted, timeout).await? {
-                return Ok((encrypted, first));
+            if let Some(first) = self.first(&pool, &inquiry, timeout).await? {
+                return Ok((pool, inquiry, first));
             }
             self.warn_if_remote("the server offers no TLS");
         } else if self.tls.mode == TlsMode::Disable {
             self.warn_if_remote("the URL says `sslmode=disable`");
         }
-        let pool = make(options);
-        let first = self.first(&pool, timeout).await?;
-        Ok((pool, first.ok_or_else(|| self.explain(Failure::NoTls, timeout))?))
+        let (pool, inquiry) = make(options);
+        let first = self.first(&pool, &inquiry, timeout).await?;
+        let first = first.ok_or_else(|| self.explain(Failure::NoTls, timeout))?;
+        Ok((pool, inquiry, first))
     }
 
     /// The first connection of a pool; none if it needs TLS, which the server does not offer.
     async fn first(
         &self,
         pool: &PgPool,
+        inquiry: &Arc<Inquiry>,
         timeout: Duration,
-    ) -> Result<Option<PoolConnection<Postgres>>, Error> {
+    ) -> Result<Option<Backend>, Error> {
         let options = pool.connect_options();
         let look = || async {
             match in_time(timeout, open(&options)).await {
@@ -234,8 +276,8 @@ impl Server {
         };
         tokio::select! {
             biased;
-            acquired = async { caught(pin!(pool.acquire())).await.map_err(Failure::from) } => {
-                match acquired {
+            opened = async { Backend::open(pool, inquiry).await.map_err(Failure::from) } => {
+                match opened {
                     Ok(first) => Ok(Some(first)),
                     Err(Failure::NoTls) => Ok(None),
                     Err(failure) => Err(self.explain(failure, timeout)),
