@@ -249,6 +249,132 @@ async def test_a_rollback_leaves_no_time_of_an_update_that_never_was() -> None:
         assert near((await TouchedBook.get(row.id)).edited_at), change
 
 
+async def test_a_rollback_keeps_what_was_assigned_as_of_every_field() -> None:
+    own = OLD + datetime.timedelta(days=3)
+
+    async def saved(row: TouchedBook) -> None:
+        row.pages += 1
+        await row.save()
+
+    async def assigned(row: TouchedBook) -> None:
+        row.edited_at = own
+        await row.save()
+
+    async def inside(row: TouchedBook) -> None:
+        async with ferro.transaction():
+            await assigned(row)
+
+    async def inside_and_saved(row: TouchedBook) -> None:
+        async with ferro.transaction():
+            await assigned(row)
+            await saved(row)
+
+    async def refreshed(row: TouchedBook) -> None:
+        await TouchedBook.bulk_update([row])
+        await row.refresh()
+
+    kept = [
+        (saved, assigned),
+        (assigned, saved),
+        (assigned, saved, saved),
+        (saved, assigned, saved, refreshed),
+        (saved, inside),
+        (saved, inside_and_saved),
+        (saved, inside_and_saved, saved),
+    ]
+    for title, steps in enumerate(kept):
+        row = await book(str(title))
+        with pytest.raises(ZeroDivisionError):
+            async with ferro.transaction():
+                for step in steps:
+                    await step(row)
+                raise ZeroDivisionError
+        assert row.edited_at == own, steps
+        await row.save()
+        assert (await TouchedBook.get(row.id)).edited_at == own, "it is written again"
+
+    row = await book("before")
+    row.edited_at = own
+    with pytest.raises(ZeroDivisionError):
+        async with ferro.transaction():
+            await saved(row)
+            await saved(row)
+            raise ZeroDivisionError
+    assert row.edited_at == own
+
+
+async def test_a_rollback_leaves_a_new_row_as_it_was_before_its_updates() -> None:
+    row, filled = TouchedBook(title="a", edited_at=OLD), TouchedBook(title="b")
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            async with ferro.transaction():
+                for it in (row, filled):
+                    await it.save()
+                    async with ferro.transaction():
+                        it.pages += 1
+                        await it.save()
+                    assert near(it.edited_at)
+                raise ZeroDivisionError
+        assert (row.id, row.edited_at, row.tag) == (None, OLD, None)
+        assert (filled.id, filled.edited_at, filled.tag) == (None, None, None)
+    await row.save()
+    assert (await TouchedBook.get(title="a")).edited_at == OLD
+
+
+async def test_a_rollback_takes_back_what_a_relation_has_set() -> None:
+    shelf, row = await TouchedShelf.create(), await book()
+    with pytest.raises(ZeroDivisionError):
+        async with ferro.transaction():
+            await shelf.books.add(row)
+            await row.refresh()
+            assert near(row.edited_at)
+            raise ZeroDivisionError
+    assert (row.edited_at, row.tag) == (OLD, None)
+
+
+async def test_a_row_saved_elsewhere_is_updated_there() -> None:
+    await ferro.connect("sqlite::memory:", "other", auto_migrate=True)
+    row = await book()
+    there = await TouchedBook.using("other").create(id=row.id, title="b", edited_at=OLD)
+    await row.save(using="other")
+    found = await TouchedBook.using("other").get(there.id)
+    assert near(found.edited_at)
+    assert found.tag is not None
+    assert found.title == "a"
+    assert found == row, "it is read back"
+    assert not await is_touched(await TouchedBook.get(row.id)), "nothing has changed here"
+
+    row, own = await TouchedBook.get(row.id), OLD + datetime.timedelta(days=1)
+    row.edited_at = own
+    await row.save(using="other")
+    assert (await TouchedBook.using("other").get(row.id)).edited_at == own, "it is assigned"
+
+    rows = [await TouchedBook.get(row.id)]
+    await TouchedBook.using("other").bulk_update(rows)
+    assert near((await TouchedBook.using("other").get(row.id)).edited_at)
+
+
+async def test_what_is_assigned_while_it_is_saved_is_kept() -> None:
+    row, own = await book(), OLD + datetime.timedelta(days=1)
+    row.pages = 1
+    saving = asyncio.create_task(row.save())
+    await asyncio.sleep(0)
+    row.edited_at, row.version, row.pages = own, 7, 2
+    await saving
+    assert (row.edited_at, row.version, row.pages) == (own, 7, 2)
+    await row.save()
+    assert await TouchedBook.get(row.id) == row
+
+    new = TouchedBook(title="b")
+    saving = asyncio.create_task(new.save())
+    await asyncio.sleep(0)
+    new.id, new.edited_at = 70, own
+    await saving
+    assert (new.id, new.edited_at) == (70, own)
+    await new.save()
+    assert await TouchedBook.get(70) == new
+
+
 async def test_each_type_gets_the_time() -> None:
     row = await TouchedTypes.create()
     row.text = "a"

@@ -274,10 +274,11 @@ def _set_quietly(
     row: Model, fields: tuple[str, ...], key: tuple[Any, ...] | None, using: Using, counts: bool
 ) -> None:
     """Set values that the database has stored on a row, and track them as stored. `counts` says
-    whether the update increments the version.
+    whether an update has stored them, which increments the version.
     """
     known: list[Any] = list(loaded(row) or ())
     table = table_of(type(row))
+    updated: tuple[str, ...] = ()
     for name, value in zip(fields, key or (None,) * len(fields), strict=True):
         vars(row)[name] = value
         if len(known) > 1:
@@ -285,6 +286,8 @@ def _set_quietly(
     if not known:
         return
     all_known = [tuple(known)]
-    if counts and table.version is not None and len(known) > 1:
-        all_known = with_next_version(table, [row], all_known)
-    store(table, [row], all_known, using)
+    if counts and len(known) > 1:
+        updated = table.set_by_updates
+        if table.version is not None:
+            all_known = with_next_version(table, [row], all_known)
+    store(table, [row], all_known, using, updated=updated)

@@ -174,7 +174,7 @@ async def _insert_alike(
         query = table.query(("insert-many", names, left, None))
         returning = runner.write_returning(query, rows, table.stored(names))
         known = table.loader.know(rows, label)
-        known = with_filled(table, left, rows, known, await returning)
+        known = with_filled(table, left, known, await returning)
         store(table, rows, known, using, filled=left)
         track(label, table, rows)
         return len(rows)

@@ -48,7 +48,7 @@ async def insert(table: Table, row: Model, using: Using) -> None:
         query = table.query(("insert", names, left, None))
         returning = runner.fetch(query, values)
         known = table.loader.know([row], label)
-        known = with_filled(table, left, [row], known, await returning)
+        known = with_filled(table, left, known, await returning)
         store(table, [row], known, using, filled=left)
     else:
         writing = runner.execute(table.query(("insert", names, None, None)), values)
@@ -94,7 +94,7 @@ async def update(table: Table, row: Model, using: Using) -> None:
         known = table.loader.know([row], label)
         found = await returning
         if found:
-            known = with_filled(table, left, [row], known, found)
+            known = with_filled(table, left, known, found)
         is_missing = not found
     else:
         writing = runner.execute(change.query(table), values)
@@ -138,19 +138,27 @@ def store(
     updated: tuple[str, ...] = (),
 ) -> None:
     """Set the tracked state of rows that were stored; `filled` are the fields that the database
-    generated, `updated` those that an update set by itself.
+    generated, `updated` those that an update set by itself. The rows get their values, unless
+    others were assigned meanwhile.
     """
     inside = block(using)
     if inside is not None:
         inside._undo_log.note(table, rows, filled=filled, updated=updated)
+    fields = [(name, table.places[name]) for name in (*filled, *updated)]
+    if fields:
+        for row, now in zip(rows, known, strict=True):
+            before = (loaded(row) or ()) if updated else ()
+            for name, place in fields:
+                if vars(row)[name] == (before[place] if before else None):
+                    vars(row)[name] = now[place]
     move(table, rows, known)
     table.loader.store(list(rows), list(known))
 
 
 def become(table: Table, row: Model, other: Model, using: Using) -> None:
     """Make an object represent the row that another one was read from, whose key it now has."""
-    vars(row).update(vars(other))
     store(table, [row], [loaded(other) or ()], using)
+    vars(row).update(vars(other))
 
 
 def changed_fields(table: Table, row: Model) -> tuple[str, ...]:
@@ -189,13 +197,16 @@ def named_version(table: Table, version: tuple[Any, ...]) -> str | None:
 
 
 def with_next_version(table: Table, rows: Sequence[Model], known: Sequence[Known]) -> list[Known]:
-    """Set the version that an update gave rows; return their new tracked state."""
+    """Set the version that an update gave rows, unless another one was assigned meanwhile; return
+    their new tracked state.
+    """
     assert table.version is not None, "asked before"
     name = table.version.name
     place = table.places[name]
     after = []
     for row, it in zip(rows, known, strict=True):
-        vars(row)[name] = it[place] + 1
+        if vars(row)[name] == it[place]:
+            vars(row)[name] = it[place] + 1
         after.append((*it[:place], it[place] + 1, *it[place + 1 :]))
     return after
 
@@ -257,19 +268,15 @@ def generated_among(table: Table, left: tuple[str, ...]) -> str | None:
 
 
 def with_filled(
-    table: Table,
-    left: tuple[str, ...],
-    rows: Sequence[Model],
-    known: list[Known],
-    found: list[tuple[Any, ...]],
+    table: Table, left: tuple[str, ...], known: list[Known], found: list[tuple[Any, ...]]
 ) -> list[Known]:
-    """Set the values that the database generated; return the new tracked state of the rows."""
-    fields = [(name, table.places[name], table.columns[name].read) for name in left]
+    """Add the values that the database generated to the new tracked state of rows."""
+    fields = [(table.places[name], table.columns[name].read) for name in left]
     after = []
-    for row, before, values in zip(rows, known, found, strict=True):
+    for before, values in zip(known, found, strict=True):
         now = list(before)
-        for (name, place, read), value in zip(fields, values, strict=True):
-            now[place] = vars(row)[name] = value if read is None else read(value)
+        for (place, read), value in zip(fields, values, strict=True):
+            now[place] = value if read is None else read(value)
         after.append(tuple(now))
     return after
 
@@ -337,9 +344,10 @@ def change_of(table: Table, row: Model, using: Using) -> Change:
         )
     if using is None or runner_for(using)[0] == origin:
         return Change(changed, stored, origin, stored_version(table, row))
-    # Nothing is known about the row that has the key there.
+    # Nothing is known about the row that has the key there. Updates set there what they set here.
     keys = tuple(it.name for it in table.keys)
-    others = tuple(name for name in table.names if name not in keys)
+    left = {*keys, *table.set_besides(changed)}
+    others = tuple(name for name in table.names if name not in left)
     return Change(others or keys, values_of(table, keys, row), origin)
 
 
