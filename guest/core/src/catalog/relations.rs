@@ -143,6 +143,12 @@ impl<'a> Faults<'a> {
                     shown(&target.name)
                 ));
             }
+            if own.on_update.is_some() {
+                self.found.push(format!(
+                    "{at}: updates may not set {}, which is part of it, by themselves",
+                    shown(from)
+                ));
+            }
             let actions = [key.on_delete, key.on_update];
             if actions.contains(&ReferentialAction::SetNull) && !own.nullable {
                 self.found.push(format!("{at}: set-null needs {} to be nullable", shown(from)));

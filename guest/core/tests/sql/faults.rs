@@ -212,6 +212,8 @@ model `M`, field `i`: a generated key is an integer and the only field of the pr
 
 #[test]
 fn relations_lead_to_keys_and_have_names_of_their_own() {
+    let found_by =
+        Field { on_update: Some(UpdateValue::RandomUuid), ..field("found_by", ColumnType::Uuid) };
     let pet = Model {
         foreign_keys: vec![
             ForeignKey { fields: vec![], ..foreign_key("nothing", "", "Owner") },
@@ -225,6 +227,7 @@ fn relations_lead_to_keys_and_have_names_of_their_own() {
                 ..foreign_key("vet", "vet_id", "Owner")
             },
             foreign_key("keeper", "owner_name", "Owner"),
+            foreign_key("finder", "found_by", "Owner"),
         ],
         many_to_manys: vec![
             ManyToMany {
@@ -235,7 +238,7 @@ fn relations_lead_to_keys_and_have_names_of_their_own() {
             },
             ManyToMany { name: "toys".into(), target: "Toy".into(), through: None, reverse: None },
         ],
-        ..model("Pet", vec![id(), text("owner_name"), big("vet_id")])
+        ..model("Pet", vec![id(), text("owner_name"), big("vet_id"), found_by])
     };
     let owner = model("Owner", vec![id(), text("name")]);
     insta::assert_snapshot!(faults(models(vec![pet, owner])), @r##"
@@ -245,6 +248,8 @@ model `Pet`, relation `nothing`:  is no key of `Owner`: make it the primary key 
 model `Pet`, relation `owner`: `name` is no key of `Owner`: make it the primary key or unique
 model `Pet`, relation `vet`: set-null needs `vet_id` to be nullable
 model `Pet`, relation `keeper`: `owner_name` and `id` of `Owner` have different types
+model `Pet`, relation `finder`: `found_by` and `id` of `Owner` have different types
+model `Pet`, relation `finder`: updates may not set `found_by`, which is part of it, by themselves
 model `Pet`, relation `friends`: `Owner` needs a foreign key to `Pet` and one to `Pet`
 model `Pet`, relation `toys`: there is no model `Toy`
 "##);
