@@ -14,12 +14,12 @@ use parking_lot::{Mutex, MutexGuard};
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use serde::de::DeserializeOwned;
 
 use crate::bridge::{block, spawn};
 use crate::databases::Databases;
 use crate::errors::{exception, raise};
 use crate::models::Models;
+use crate::parse::parse;
 use crate::wire::{read_batch, read_values, write_batch};
 
 /// Raises an error for faults in the bytes of a component, before it is compiled.
@@ -404,10 +404,4 @@ fn arguments(query: &str, parameters: &Bound<'_, PyAny>) -> Result<(Query, Vec<V
     let query = serde_json::from_str(query)
         .map_err(|error| Error::new(ErrorKind::InvalidQuery, format!("not a query: {error}")))?;
     Ok((query, read_values(parameters)?))
-}
-
-pub(crate) fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, Error> {
-    serde_json::from_str(text).map_err(|error| {
-        Error::new(ErrorKind::InvalidConfiguration, format!("not a valid {what}: {error}"))
-    })
 }

@@ -21,6 +21,7 @@ mod loader;
 mod log;
 mod mailbox;
 mod models;
+mod parse;
 mod position;
 mod query;
 mod results;

@@ -14,9 +14,9 @@ use crate::bridge::{Bell, block, spawn_in, start};
 use crate::columns::read_value;
 use crate::databases::Databases;
 use crate::errors::{exception, raise};
-use crate::guest::parse;
 use crate::loader::Loader;
 use crate::models::Models;
+use crate::parse::parse;
 use crate::query::Query;
 use crate::results::{
     DictRows, Form, Instances, RowCursor, Rows, TupleRows, read_first, read_to_end, to_related,

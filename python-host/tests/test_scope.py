@@ -505,6 +505,36 @@ async def test_a_grant_that_does_not_fit_the_models_is_refused() -> None:
         ferro.scope("acme")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("tenant", "key", "fault"),
+    [
+        ({"limits": {"rows": 5, "rowz": 1}}, "limits.rowz", "unknown field `rowz`, expected"),
+        ({"grants": {"default": {"acces": "x"}}}, "grants.default.acces", "unknown field"),
+        ({"grants": {"default": {"access": "all"}}}, "grants.default.access", "unknown variant"),
+        ({"grants": {"grün": {}, 'a"b\n': 5}}, 'grants.a\\"b\\n', "invalid type: integer `5`"),
+        ({"grants": {"grün": {"role": 5}}}, "grants.grün.role", "invalid type: integer `5`"),
+        ({"grants": {"a": {"search-path": ["b", 5]}}}, "grants.a.search-path", "invalid type"),
+        (
+            {"grants": {"a": {"tables": {"t": {"read": {"but": []}}}}}},
+            "grants.a.tables.t",
+            "columns",
+        ),
+        ({"grants": {"a": {}}, "limit": {}}, "limit", "unknown field"),
+        ({"grants": []}, "grants", "invalid type: sequence"),
+    ],
+)
+async def test_a_fault_of_a_tenant_is_told_by_the_keys_that_lead_to_it(
+    tenant: dict[str, Any], key: str, fault: str
+) -> None:
+    with ferro.scope({"name": "x", **tenant}), pytest.raises(ferro.ConfigurationError) as info:
+        await File.all()
+    message = str(info.value)
+    assert message.startswith(f"`{key}` of a tenant: {fault}")
+    assert "at line" not in message
+    with ferro.scope({}), pytest.raises(ferro.ConfigurationError, match="^not a valid tenant: "):
+        await File.all()
+
+
 async def test_y4_objects_of_scopes_are_apart() -> None:
     await files(1, 2)
     async with ferro.session():
