@@ -48,9 +48,14 @@ impl Gate {
         Ok(Self(ferro_session::Gate::scoped(databases, models, Arc::new(tenant))))
     }
 
-    /// Opens a session on the database of a label. It does not acquire a connection yet.
-    fn open(&self, py: Python<'_>, label: String) -> PyResult<Session> {
-        let session = raise(py, self.0.open(&label))?;
+    /// Opens a session on the database of a label. It does not acquire a connection yet. If the
+    /// caller has not named it, errors do not either.
+    fn open(&self, py: Python<'_>, label: String, named: bool) -> PyResult<Session> {
+        let session = match named {
+            true => self.0.open(&label),
+            false => self.0.open_as_default(&label),
+        };
+        let session = raise(py, session)?;
         Ok(Session::new(session, label, Turns::default()))
     }
 }

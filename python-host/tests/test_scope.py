@@ -494,6 +494,21 @@ async def test_a_database_that_is_not_granted_is_denied() -> None:
         await File.using("other").all()
 
 
+async def test_an_error_names_a_connection_only_if_it_was_named() -> None:
+    await ferro.connect("sqlite::memory:", "other")
+    for given, can_open in ({"other": ferro.Grant()}, "`other`"), ({}, "nothing"):
+        with ferro.scope(ferro.Tenant("x", grants=given)):
+            told = f"not granted to this tenant, or not connected: it can open {can_open}"
+            for operation in (File.all(), ferro.transaction().__aenter__()):
+                with pytest.raises(ferro.DeniedError, match=f"^the default database is {told}"):
+                    await operation
+            with pytest.raises(ferro.DeniedError, match=f"^the database `default` is {told}"):
+                await File.using("default").all()
+            async with ferro.connection_context("default"):
+                with pytest.raises(ferro.DeniedError, match=f"^the database `default` is {told}"):
+                    await File.all()
+
+
 async def test_a_grant_that_does_not_fit_the_models_is_refused() -> None:
     wrong = ferro.Grant(tables={"scope_file": ferro.TableGrant(filters={"tennant": 1})})
     with (

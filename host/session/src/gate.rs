@@ -109,6 +109,16 @@ impl Gate {
         Ok(Session::new(granted, database, slot))
     }
 
+    /// Opens a session on a database that its caller has not named: to a tenant, errors call it the
+    /// default database.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gate::open`].
+    pub fn open_as_default(&self, label: &str) -> Result<Session, Error> {
+        self.open_as(label, None)
+    }
+
     /// Opens a session on the default database.
     ///
     /// # Errors
@@ -117,7 +127,7 @@ impl Gate {
     pub fn open_default(&self) -> Result<Session, Error> {
         match (self.call.databases.default_label(), &self.call.tenant) {
             // The host chose its label: a tenant to which it is not granted must not learn it.
-            (Some(label), _) => self.open_as(&label, None),
+            (Some(label), _) => self.open_as_default(&label),
             (None, Some(tenant)) => Err(denied(&self.call, tenant, None)),
             (None, None) => {
                 Err(Error::new(ErrorKind::NotFound, "no database is connected: connect one first"))

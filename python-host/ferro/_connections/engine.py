@@ -178,7 +178,8 @@ class Engine:
         """A session outside any transaction, in which one can begin, and its label."""
         label = self.label(name)
         if scope is not None:
-            return label, scope.gate(self.databases).open(label)
+            named = name is not None or contexts.current() is not None
+            return label, scope.gate(self.databases).open(label, named)
         return label, self._unscoped(self._current(), label)
 
     def shared(self, name: str | None, scope: Scope | None) -> tuple[str, _native.Session]:
@@ -189,9 +190,9 @@ class Engine:
             session = None if known is None else gate.shared.get(known)
             if known is not None and session is not None:
                 return known, session
-        label = self.label(name)
         if scope is not None:
-            return self.open(label, scope)
+            return self.open(name, scope)
+        label = self.label(name)
         gate = self._current()
         session = gate.shared[label] = self._unscoped(gate, label)
         return label, session
@@ -203,7 +204,7 @@ class Engine:
                 f"the connection `{label}` requires a scope: use it inside `with "
                 "ferro.scope(tenant):`, or another one, connected without `require_scope`"
             )
-        return gate.gate.open(label)
+        return gate.gate.open(label, True)
 
     def _current(self) -> _Gate:
         """The gate for the current models."""

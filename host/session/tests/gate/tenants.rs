@@ -194,6 +194,8 @@ async fn k2_unknown_and_ungranted_labels_look_alike(world: &World) {
     // A tenant knows its own grants. The host's default label may be another's.
     let error = gate.open_default().unwrap_err();
     assert_eq!(error.message, says("the default database", "nothing"));
+    let error = gate.open_as_default("app").unwrap_err();
+    assert_eq!(error.message, says("the default database", "nothing"));
     let granted = world.gate(nothing.grant("app", Grant::read_only()));
     let error = granted.open("ap").unwrap_err();
     assert_eq!(error.message, says("the database `ap`", "`app`"));
