@@ -92,6 +92,7 @@ class Models:
 @final
 class Query:
     def __new__(cls, shape: str, parameters: list[tuple[str, str, bool]]) -> Query: ...
+    def check(self, values: tuple[Any, ...]) -> None: ...
 
 @final
 class Loader:

@@ -29,6 +29,11 @@ impl Query {
     fn new(py: Python<'_>, shape: &str, parameters: Vec<(String, String, bool)>) -> PyResult<Self> {
         raise(py, Self::parse(shape, parameters))
     }
+
+    /// Raises an error for values that its parameters do not take.
+    fn check(&self, py: Python<'_>, values: &Bound<'_, PyTuple>) -> PyResult<()> {
+        raise(py, self.bind(values).map(drop))
+    }
 }
 
 impl Query {

@@ -109,6 +109,8 @@ async def main() -> None:
     await owners.union(Person.where(age=3)).limit(1).update(age=4)
     await totals.where(lambda t: t.people > 3).page()
     await Person.select().join(totals, lambda p, t: p.age == t.age).where(age=3).delete()
+    await person.pets.set([pet, 3])
+    await person.pets.add(person)
     await person.pets.where(id=1).add(pet)
     await adopt("Ada")
     await pet.delete(usnig="service")
@@ -153,6 +155,8 @@ WRONG = [
     '"CombinedSelect[Person]" has no attribute "update"',
     '"CommonTableSelect[dict[str, Any]]" has no attribute "page"',
     '"CommonTableSelect[Person]" has no attribute "delete"',
+    'Argument 1 to "add" of "RelatedRows" has incompatible type "Person"; expected '
+    '"Pet | int | str | bytes | UUID | <6 more items>"',
     '"Select[Pet]" has no attribute "add"',
     'Argument 1 to "adopt" has incompatible type "str"; expected "Person"',
     'Unexpected keyword argument "usnig" for "delete" of "Model"; did you mean "using"?',
@@ -386,7 +390,9 @@ def test_pyright_infers_the_same_and_finds_the_same_mistakes(folder: Path) -> No
         "reportArgumentType",
         "reportCallIssue",
         "reportArgumentType",
-        *["reportAttributeAccessIssue"] * 4,
+        *["reportAttributeAccessIssue"] * 3,
+        "reportArgumentType",
+        "reportAttributeAccessIssue",
         "reportArgumentType",
         "reportCallIssue",
     ]

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+import datetime
+import decimal
+import enum
+import uuid
+from collections.abc import Collection, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+import pydantic
+
+from .._abstract_query import AbstractQuery
 from .._argument import check
 from .._connections.transaction import Transaction, Using, check_using, together
+from .._expressions.document import JsonValue
 from .._expressions.expression import Expression
-from .._expressions.path import Fields, at_other_end, conditions_of_keys
+from .._expressions.path import (
+    Fields,
+    RelationExpression,
+    at_other_end,
+    conditions_of_keys,
+)
 from .._queries.select import Select
+from .._queries.selection import prepared
 from .._queries.spec import QuerySpec
 from .._rows.bulk import insert_many
 from .._rows.conflict import Conflict
 from .._rows.forced import forced_values
 from .._rows.new import create, made
 from .._rows.write import loaded, store, with_next_version
+from .._tables.column import Column
 from .._tables.relationship import Relationship
 from .._tables.table import Table, table_of
 from ..exceptions import DoesNotExist, InvalidQuery, NotLoaded
 from .loaded import (
+    NoRow,
+    Unloaded,
     cached,
     forget_related,
     is_key,
@@ -33,6 +50,30 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="Model")
 
 Keys = set[tuple[Any, ...]]
+
+Key = (
+    int
+    | str
+    | bytes
+    | uuid.UUID
+    | decimal.Decimal
+    | datetime.date
+    | datetime.time
+    | datetime.timedelta
+    | enum.Enum
+    | tuple[Any, ...]
+)
+"""The key of a row, for type checkers."""
+
+_NO_KEYS = (
+    pydantic.BaseModel,
+    AbstractQuery,
+    Expression,
+    JsonValue,
+    RelationExpression,
+    Unloaded,
+    NoRow,
+)
 
 
 class RelatedRows(Select[M]):
@@ -146,8 +187,10 @@ class RelatedRows(Select[M]):
         forget_related(self._row, relation)
         return row
 
-    async def add(self, *rows: M) -> None:
-        """Add rows to the relation. Rows that belong to it already remain."""
+    async def add(self, *rows: M | Key) -> None:
+        """Add rows, or the rows with these keys, to the relation. Rows that belong to it already
+        remain.
+        """
         relation = self._relation
         if not rows:
             return
@@ -157,20 +200,20 @@ class RelatedRows(Select[M]):
             await self._pair(relation.through.table, rows)
         forget_related(self._row, relation)
 
-    async def remove(self, *rows: M) -> None:
-        """Remove rows from the relation, without deleting them."""
+    async def remove(self, *rows: M | Key) -> None:
+        """Remove rows, or the rows with these keys, from the relation, without deleting them."""
         relation = self._relation
         if not rows:
             return
         if relation.through is None:
             self._check_nullable()
-            keys = [relation.key_of(row) for row in rows]
+            keys = self._all_keys(rows)
             removed = set(keys)
             none = dict.fromkeys(relation.target_fields)
             if await self._change(self.where(), removed, none) != len(removed):
                 removed = await self._belonging_to_none(removed)
             for row, key in zip(rows, keys, strict=True):
-                if key in removed:
+                if key in removed and isinstance(row, pydantic.BaseModel):
                     counts = any(row.__dict__[it] is not None for it in relation.target_fields)
                     _set_quietly(row, relation.target_fields, None, self._using, counts)
         else:
@@ -187,20 +230,46 @@ class RelatedRows(Select[M]):
             await self._pairs(None).delete()
         forget_related(self._row, relation)
 
-    async def set(self, rows: Iterable[M]) -> None:
-        """Make the relation consist of exactly these rows."""
+    async def set(self, rows: Iterable[M | Key]) -> None:
+        """Make the relation consist of exactly these rows, or the rows with these keys."""
         check(InvalidQuery, rows=(rows, Iterable))
+        if isinstance(rows, (str, bytes)):
+            raise InvalidQuery(f"`rows` takes a list, not `{type(rows).__name__}`")
         rows = list(rows)
-        kept = {self._relation.key_of(row) for row in rows}
+        kept = set(self._all_keys(rows))
         async with together(self._using) as block:
             inside = self.using(block)
             for others in self._with_keys(await self._keys_of(inside.where()) - kept):
                 await inside.remove(*await inside.where(others).all())
             await inside.add(*rows)
 
-    async def _give(self, rows: tuple[M, ...], key: tuple[Any, ...]) -> None:
+    def _all_keys(self, rows: Iterable[M | Key]) -> list[tuple[Any, ...]]:
+        """The keys of rows that are passed as instances or as their keys."""
+        target = self._relation.target
+        keys, given = [], []
+        for row in rows:
+            key = tuple(target.key_values(row).values()) if _is_key(row) else ()
+            if key and all(map(_is_key, key)):
+                given.append(key)
+            else:
+                key = self._relation.key_of(row)
+            keys.append(key)
+        for condition in self._with_keys(given):
+            # Keys are checked as `get` checks them, also those that become values of pairs.
+            query, values = prepared(QuerySpec(target, self._using).where(condition))
+            query.check(values)
+        columns = [target.column(name) for name in self._relation.key_fields]
+        if all(it.enum_class is None for it in columns):
+            return keys
+        # A member may be given by its value.
+        return [
+            tuple([_member(it, part) for it, part in zip(columns, key, strict=True)])
+            for key in keys
+        ]
+
+    async def _give(self, rows: tuple[M | Key, ...], key: tuple[Any, ...]) -> None:
         relation = self._relation
-        keys = {relation.key_of(row) for row in rows}
+        keys = set(self._all_keys(rows))
         others: Select[M] = Select(QuerySpec(relation.target, self._using))
         values = dict(zip(relation.target_fields, key, strict=True))
         if await self._change(others, keys, values) != len(keys):
@@ -208,7 +277,8 @@ class RelatedRows(Select[M]):
                 f"`{relation}`: a `{relation.target.label}` that was added no longer exists"
             )
         for row in rows:
-            _set_quietly(row, relation.target_fields, key, self._using, True)
+            if isinstance(row, pydantic.BaseModel):
+                _set_quietly(row, relation.target_fields, key, self._using, True)
 
     async def _change(self, rows: Select[M], keys: Keys, values: dict[str, Any]) -> int:
         """Update the rows that have one of the keys; return their number."""
@@ -232,15 +302,15 @@ class RelatedRows(Select[M]):
         names = self._relation.key_fields
         return {tuple(it[name] for name in names) for it in await rows.values(*names)}
 
-    def _with_keys(self, keys: Keys) -> list[Expression]:
+    def _with_keys(self, keys: Collection[tuple[Any, ...]]) -> list[Expression]:
         """Conditions for the target rows with these keys."""
         return conditions_of_keys(self._relation.target, self._relation.key_fields, keys)
 
-    async def _pair(self, through: Table, rows: tuple[M, ...]) -> None:
+    async def _pair(self, through: Table, rows: tuple[M | Key, ...]) -> None:
         relation = self._relation
         assert relation.through is not None, "asked before"
         fields = (*relation.through.source_fields, *relation.through.target_fields)
-        pairs = {(*self._key(), *relation.key_of(row)): None for row in rows}
+        pairs = {(*self._key(), *key): None for key in self._all_keys(rows)}
         forced = forced_values(through, self._using)
         rows_of_pairs = [
             made(through.model, {**forced, **dict(zip(fields, it, strict=True))}) for it in pairs
@@ -249,7 +319,7 @@ class RelatedRows(Select[M]):
         conflict = None if target is None else Conflict(target)
         await insert_many(through, rows_of_pairs, self._using, conflict)
 
-    def _pairs(self, rows: tuple[M, ...] | None) -> Select[Any]:
+    def _pairs(self, rows: tuple[M | Key, ...] | None) -> Select[Any]:
         """The pairs with these rows, or with all rows."""
         relation = self._relation
         assert relation.through is not None, "asked before"
@@ -258,7 +328,7 @@ class RelatedRows(Select[M]):
         if rows is None:
             return pairs
         (field,) = relation.through.target_fields
-        keys = [key for (key,) in map(relation.key_of, rows)]
+        keys = [key for (key,) in self._all_keys(rows)]
         return pairs.where(getattr(Fields(relation.through.table), field).in_(keys))
 
     def _check_nullable(self) -> None:
@@ -268,6 +338,15 @@ class RelatedRows(Select[M]):
                 f"`{relation}`: a `{relation.target.label}` requires it: delete the rows, or "
                 "assign them to another"
             )
+
+
+def _member(column: Column, part: Any) -> Any:
+    return part if column.read is None else column.read(column.stored(part))
+
+
+def _is_key(given: object) -> bool:
+    """Whether this may be the key of a row, or a part of it."""
+    return not (given is None or isinstance(given, _NO_KEYS) or callable(given))
 
 
 def _set_quietly(
