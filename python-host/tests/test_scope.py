@@ -528,10 +528,10 @@ async def test_a_grant_that_does_not_fit_the_models_is_refused() -> None:
         ({"grants": {"default": {"access": "all"}}}, "grants.default.access", "unknown variant"),
         ({"grants": {"grün": {}, 'a"b\n': 5}}, 'grants.a\\"b\\n', "invalid type: integer `5`"),
         ({"grants": {"grün": {"role": 5}}}, "grants.grün.role", "invalid type: integer `5`"),
-        ({"grants": {"a": {"search-path": ["b", 5]}}}, "grants.a.search-path", "invalid type"),
+        ({"grants": {"a": {"search-path": ["b", 5]}}}, "grants.a.search-path[1]", "invalid type"),
         (
             {"grants": {"a": {"tables": {"t": {"read": {"but": []}}}}}},
-            "grants.a.tables.t",
+            "grants.a.tables.t.read",
             "columns",
         ),
         ({"grants": {"a": {}}, "limit": {}}, "limit", "unknown field"),
