@@ -307,6 +307,16 @@ impl<'a> Definer<'a> {
     }
 }
 
+impl Rule<'_> {
+    /// Whether it makes a key of some columns, in whatever order.
+    pub(crate) fn is_key(&self, columns: &[&str]) -> bool {
+        match self {
+            Self::PrimaryKey(key) | Self::Unique(key) => same_set(columns, key),
+            Self::ForeignKey(_) | Self::Check(_) => false,
+        }
+    }
+}
+
 impl ColumnDefinition<'_> {
     /// Its type without what goes with that: the collation, or what numbers the rows.
     pub(crate) fn plain_kind(&self) -> &str {
@@ -354,6 +364,11 @@ impl Constraint<'_> {
 }
 
 impl IndexDefinition<'_> {
+    /// Whether it makes a key of some columns, in whatever order.
+    pub(crate) fn is_key(&self, columns: &[&str]) -> bool {
+        self.unique && self.condition.is_none() && same_set(columns, &self.columns)
+    }
+
     /// The statement that creates the index. It may begin with `IF NOT EXISTS`.
     pub(crate) fn sql(&self, unless_there: &str, table: &str) -> String {
         let kind = if self.unique { "UNIQUE INDEX" } else { "INDEX" };
@@ -377,6 +392,11 @@ impl Table {
             _ => quoted(&self.name),
         }
     }
+}
+
+/// Whether columns are the same, in whatever order.
+pub(crate) fn same_set(one: &[&str], other: &[impl AsRef<str>]) -> bool {
+    one.len() == other.len() && one.iter().all(|it| other.iter().any(|other| other.as_ref() == *it))
 }
 
 /// A referential action as SQL; nothing for what goes without saying.

@@ -112,7 +112,11 @@ impl Steps {
                 new.unwrap_or_else(|| risk_of(it))
             };
             let comes_later = |it: &Reference<'_>| {
-                tables[index + 1..].iter().any(|later| later.table == it.target)
+                let comes = tables[index + 1..].iter().any(|later| later.table == it.target);
+                // So do indexes.
+                let target = tables[..=index].iter().find(|earlier| earlier.table == it.target);
+                let is_key = |rule: &Constraint<'_>| rule.rule.is_key(&it.target_columns);
+                comes || target.is_some_and(|target| !target.constraints.iter().any(is_key))
             };
             let (mut now, mut floor) = (Vec::new(), floor_of(table));
             for constraint in &table.constraints {
@@ -133,16 +137,16 @@ impl Steps {
             self.create_table(table, &now, floor);
             risks.push(floor);
         }
+        for (table, risk) in tables.iter().zip(&risks) {
+            for index in &table.indexes {
+                self.needing(*risk).create_index(table.table, index);
+            }
+        }
         for (index, constraint, key) in late {
             let target = tables.iter().position(|it| it.table == key.target);
             let target = target.map_or_else(|| risk_of(key), |it| risks[it]);
             let risk = target.max(risks[index]);
             self.needing(risk).add_foreign_key(tables[index].table, constraint);
-        }
-        for (table, risk) in tables.iter().zip(risks) {
-            for index in &table.indexes {
-                self.needing(risk).create_index(table.table, index);
-            }
         }
     }
 

@@ -324,9 +324,9 @@ CREATE TABLE IF NOT EXISTS "post_similar" (
   CONSTRAINT "post_similar_from_id_fkey" FOREIGN KEY ("from_id") REFERENCES "post" ("id") ON DELETE CASCADE ON UPDATE CASCADE,
   CONSTRAINT "post_similar_to_id_fkey" FOREIGN KEY ("to_id") REFERENCES "post" ("id") ON DELETE CASCADE ON UPDATE CASCADE
 );
-DO 'BEGIN ALTER TABLE "author" ADD CONSTRAINT "author_best_id_fkey" FOREIGN KEY ("best_id") REFERENCES "post" ("id") ON DELETE SET NULL ON UPDATE RESTRICT; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END';
 CREATE INDEX IF NOT EXISTS "post_tags_tag_name_idx" ON "post_tags" ("tag_name");
-CREATE INDEX IF NOT EXISTS "post_similar_to_id_idx" ON "post_similar" ("to_id")
+CREATE INDEX IF NOT EXISTS "post_similar_to_id_idx" ON "post_similar" ("to_id");
+DO 'BEGIN ALTER TABLE "author" ADD CONSTRAINT "author_best_id_fkey" FOREIGN KEY ("best_id") REFERENCES "post" ("id") ON DELETE SET NULL ON UPDATE RESTRICT; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END'
 "##);
 }
 

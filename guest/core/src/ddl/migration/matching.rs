@@ -4,6 +4,7 @@ use ferro_wit::schema::ReferentialAction;
 
 use super::found::{Found, FoundConstraint, FoundIndex, FoundReference, FoundRule, FoundTable};
 use crate::catalog::{MAX_NAME_BYTES, shorten};
+pub(super) use crate::ddl::definition::same_set;
 use crate::ddl::definition::{ColumnDefinition, IndexDefinition, Reference, Rule, TableDefinition};
 
 /// Whether a rule is the same as one that is there. Conditions are compared as texts.
@@ -124,10 +125,6 @@ pub(super) fn takes_place(wanted: &Rule<'_>, there: &FoundRule) -> bool {
         (Rule::ForeignKey(wanted), FoundRule::ForeignKey(there)) => wanted.columns == there.columns,
         _ => false,
     }
-}
-
-pub(super) fn same_set(one: &[&str], other: &[String]) -> bool {
-    one.len() == other.len() && one.iter().all(|it| other.iter().any(|other| other == it))
 }
 
 fn same_reference(found: &Found, wanted: &Reference<'_>, there: &FoundReference) -> bool {

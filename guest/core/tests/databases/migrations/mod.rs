@@ -16,8 +16,8 @@ use ferro_core::Catalog;
 use ferro_driver::{Database, Migration};
 use ferro_wit::plan::{MigrationStep, Risk};
 use ferro_wit::schema::{
-    Check, CheckTerm, CheckTest, ColumnType, Comparison, DefaultValue, EnumType, Field, Index,
-    IntegerWidth, ManyToMany, Model, ReferentialAction, Schema,
+    Check, CheckTerm, CheckTest, ColumnType, Comparison, DefaultValue, EnumType, Field, ForeignKey,
+    Index, IntegerWidth, ManyToMany, Model, ReferentialAction, Schema,
 };
 use ferro_wit::types::{Dialect, Error, ErrorKind, Interval, ScalarType, Value};
 

@@ -281,3 +281,58 @@ async fn an_enum_gets_another_name_with_its_values() {
         assert_eq!(found, [[Value::Text("glad".into())]]);
     }
 }
+
+/// A model with a key beside its primary key that is an index.
+fn coded() -> Model {
+    Model {
+        indexes: vec![Index {
+            name: None,
+            fields: vec!["code".into(), "part".into()],
+            unique: true,
+            condition: None,
+        }],
+        ..model("Coded", vec![id(), big("part"), big("code")])
+    }
+}
+
+/// A model that refers to that key, whose columns it names in another order.
+fn refers_to_code(name: &str, own: [&str; 2]) -> Model {
+    let fields = own.iter().zip(["part", "code"]).map(|(own, to)| ((*own).into(), to.into()));
+    let key = ForeignKey { fields: fields.collect(), ..foreign_key("coded", "", "Coded") };
+    let columns = own.map(|it| nullable(it, ColumnType::Integer(IntegerWidth::Big)));
+    let fields = std::iter::once(id()).chain(columns).collect();
+    Model { foreign_keys: vec![key], ..model(name, fields) }
+}
+
+async fn refers(database: &Database) {
+    takes(database, "INSERT INTO coded (code, part) VALUES (7, 1)").await;
+    takes(database, "INSERT INTO refers (own_part, own_code) VALUES (1, 7)").await;
+    let wrong = "INSERT INTO refers (own_part, own_code) VALUES (7, 1)";
+    refuses(database, wrong, ErrorKind::ForeignKeyViolation).await;
+}
+
+#[tokio::test]
+async fn a_unique_index_is_there_before_what_refers_to_it() {
+    // One table of the two refers to itself as well.
+    let mut itself = coded();
+    let other = refers_to_code("Coded", ["next_part", "next_code"]);
+    itself.fields.extend_from_slice(&other.fields[1..]);
+    itself.foreign_keys = other.foreign_keys;
+    let schema = models(vec![itself, refers_to_code("Refers", ["own_part", "own_code"])]);
+    let world = World::new(schema.clone(), &[]).await;
+    for database in world.databases() {
+        assert_settled(database, &schema).await;
+        refers(database).await;
+    }
+}
+
+#[tokio::test]
+async fn what_refers_to_a_new_unique_index_waits_for_it() {
+    let before = Model { indexes: vec![], ..coded() };
+    let world = World::new(models(vec![before]), &[]).await;
+    let after = models(vec![coded(), refers_to_code("Refers", ["own_part", "own_code"])]);
+    step_by_step(&world, &after).await;
+    for database in world.databases() {
+        refers(database).await;
+    }
+}

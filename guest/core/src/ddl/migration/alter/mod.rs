@@ -206,11 +206,11 @@ impl<'a> Change<'a> {
 
     /// What a reference to columns of the table needs.
     fn risk_of_key(&self, columns: &[&str]) -> Risk {
-        let mut constraints = self.pair.table.constraints.iter();
-        let is_new = constraints.any(|it| match &it.rule {
-            Rule::PrimaryKey(key) | Rule::Unique(key) => key == columns && !self.is_there(it),
-            _ => false,
-        });
+        let Pair { table, .. } = self.pair;
+        let mut constraints = table.constraints.iter().filter(|it| it.rule.is_key(columns));
+        let mut indexes = table.indexes.iter().filter(|it| it.is_key(columns));
+        let is_new =
+            !constraints.any(|it| self.is_there(it)) && !indexes.any(|it| self.has_index(it));
         let key = if is_new { Risk::Blocking } else { Risk::Safe };
         self.pair.risk_of(columns).max(key)
     }

@@ -163,7 +163,17 @@ impl<'a> Change<'a> {
     fn risk_of_key(&self, reference: &Reference<'_>) -> Risk {
         let waits = reference.target_columns.iter().any(|it| self.converted.contains(it));
         let kind = if waits { Risk::Destructive } else { Risk::Safe };
-        kind.max(self.risk_of_table()).max(self.pair.risk_of(&reference.target_columns))
+        let table = self.risk_of_table().max(self.risk_of_indexes(&reference.target_columns));
+        kind.max(table).max(self.pair.risk_of(&reference.target_columns))
+    }
+
+    /// What a key needs that no constraint makes, but an index.
+    fn risk_of_indexes(&self, columns: &[&str]) -> Risk {
+        let is_rule = self.table.constraints.iter().any(|it| it.rule.is_key(columns));
+        let is_number = self.table.columns.iter().any(|it| it.generated && columns == [it.name]);
+        let mut indexes = self.table.indexes.iter().filter(|it| it.is_key(columns));
+        let is_there = is_rule || is_number || indexes.any(|it| self.is_there(it));
+        if is_there { Risk::Safe } else { Risk::Blocking }
     }
 
     /// What the table needs to be as it is without a loss.
