@@ -18,6 +18,19 @@ pub(super) struct Found {
     pub(super) tables: Vec<FoundTable>,
     /// Views and the like under the names of tables.
     others: Vec<Other>,
+    /// What has the names of indexes.
+    taken: Vec<Taken>,
+}
+
+/// What has the name of an index that the models want.
+#[derive(Debug, Deserialize)]
+pub(super) struct Taken {
+    schema: String,
+    name: String,
+    /// What it is, in a word.
+    pub(super) kind: String,
+    /// The table whose index it is.
+    pub(super) table: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -148,12 +161,14 @@ struct Part {
     tables: Vec<FoundTable>,
     #[serde(default)]
     others: Vec<Other>,
+    #[serde(default)]
+    taken: Vec<Taken>,
 }
 
 impl Found {
     pub(super) fn read(dialect: Dialect, parts: &[String]) -> Result<Self, Error> {
-        let (types, tables, others) = (Types::default(), Vec::new(), Vec::new());
-        let mut found = Self { dialect, types, tables, others };
+        let (types, tables) = (Types::default(), Vec::new());
+        let mut found = Self { dialect, types, tables, others: Vec::new(), taken: Vec::new() };
         for part in parts {
             let part: Part = serde_json::from_str(part).map_err(|fault| {
                 let message =
@@ -165,6 +180,7 @@ impl Found {
             }
             found.tables.extend(part.tables);
             found.others.extend(part.others);
+            found.taken.extend(part.taken);
         }
         for table in &mut found.tables {
             table.complete(dialect);
@@ -190,6 +206,21 @@ impl Found {
     pub(super) fn is_other(&self, table: &Table) -> bool {
         let schema = self.schema_of(table);
         self.others.iter().any(|it| it.schema == schema && self.same_name(&it.name, &table.name))
+    }
+
+    /// What has the name that an index of a table would have.
+    pub(super) fn taken(&self, table: &Table, index: &str) -> Option<&Taken> {
+        let schema = self.schema_of(table);
+        self.taken.iter().find(|it| it.schema == schema && self.same_name(&it.name, index))
+    }
+
+    /// The same, unless the models have a table of that name or the table with that index: those may
+    /// get another name or go.
+    pub(super) fn taken_by_others(&self, table: &Table, index: &str) -> Option<&Taken> {
+        let is_ours = |it: &Taken| {
+            self.position(&it.schema, it.table.as_deref().unwrap_or(&it.name)).is_some()
+        };
+        self.taken(table, index).filter(|it| !is_ours(it))
     }
 
     /// Finds out what Ferro made, by the names that the models' tables and columns have and had.

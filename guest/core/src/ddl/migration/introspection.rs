@@ -21,8 +21,10 @@ pub(super) fn statements(catalog: &Catalog, dialect: Dialect) -> Vec<String> {
     let names = tables.iter().flat_map(|it| {
         it.former.iter().chain([&it.table.name]).map(|name| (it.table, name.as_str()))
     });
+    let indexes =
+        tables.iter().flat_map(|it| it.indexes.iter().map(|index| (it.table, index.name.as_str())));
     match dialect {
-        Dialect::Sqlite => vec![of_sqlite(names.map(|(_, it)| it))],
+        Dialect::Sqlite => vec![of_sqlite(SQLITE_TABLES, names), of_sqlite(SQLITE_TAKEN, indexes)],
         Dialect::Postgres => {
             let mut steps = Steps::new(dialect);
             for wanted in &catalog.enums {
@@ -33,7 +35,11 @@ pub(super) fn statements(catalog: &Catalog, dialect: Dialect) -> Vec<String> {
             }
             let shadows = steps.done.into_iter().map(|it| it.sql);
             // Enums have to be asked for before temporary ones hide them.
-            let there = [POSTGRES_TYPES.to_owned(), postgres_tables(&wanted_tables(names))];
+            let there = [
+                POSTGRES_TYPES.to_owned(),
+                postgres_tables(&named(names)),
+                format!("{POSTGRES_TAKEN}{}", named(indexes)),
+            ];
             there.into_iter().chain(shadows).chain([postgres_tables(&shadow_tables())]).collect()
         }
     }
@@ -67,6 +73,22 @@ fn shadow_table(steps: &mut Steps, position: usize, table: &TableDefinition<'_>)
     }
 }
 
+/// What has the names of indexes: they share theirs with all that is like a table.
+const POSTGRES_TAKEN: &str = "\
+SELECT pg_catalog.json_build_object('taken', coalesce(pg_catalog.json_agg(
+  pg_catalog.json_build_object(
+    'schema', n.nspname,
+    'name', c.relname,
+    'kind', CASE c.relkind WHEN 'i' THEN 'index' WHEN 'I' THEN 'index' WHEN 'v' THEN 'view'
+      WHEN 'm' THEN 'view' WHEN 'S' THEN 'sequence' WHEN 'c' THEN 'type' ELSE 'table' END,
+    'table', t.relname
+  )
+), '[]'))::text
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_index AS i ON i.indexrelid = c.oid
+LEFT JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
+WHERE ";
+
 const POSTGRES_TYPES: &str = "\
 SELECT pg_catalog.json_build_object('types', pg_catalog.json_build_object(
   'schema', coalesce(pg_catalog.current_schema(), ''),
@@ -83,7 +105,8 @@ SELECT pg_catalog.json_build_object('types', pg_catalog.json_build_object(
   )
 ))::text";
 
-fn wanted_tables<'a>(names: impl Iterator<Item = (&'a Table, &'a str)>) -> String {
+/// The condition that a class has one of some names, each in the schema of a table.
+fn named<'a>(names: impl Iterator<Item = (&'a Table, &'a str)>) -> String {
     let text = |it: &str| Dialect::Postgres.text(it);
     let wanted = names.map(|(table, name)| {
         let schema = table.namespace.as_deref();
@@ -190,10 +213,11 @@ SELECT pg_catalog.json_build_object('others', coalesce(pg_catalog.json_agg(
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND ";
 
-fn of_sqlite<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<_> = names.map(|it| Dialect::Sqlite.text(&it.to_ascii_lowercase())).collect();
+fn of_sqlite<'a>(sql: &str, names: impl Iterator<Item = (&'a Table, &'a str)>) -> String {
+    let names = names.map(|(_, it)| Dialect::Sqlite.text(&it.to_ascii_lowercase()));
+    let names: Vec<_> = names.collect();
     let main = Dialect::Sqlite.text(MAIN);
-    SQLITE_TABLES.replace("{main}", &main).replace("{names}", &names.join(", "))
+    sql.replace("{main}", &main).replace("{names}", &names.join(", "))
 }
 
 const SQLITE_TABLES: &str = "\
@@ -262,3 +286,10 @@ SELECT json_object('types', json_object(
 FROM sqlite_schema AS t
 WHERE t.type = 'table' AND t.sql NOT LIKE 'CREATE VIRTUAL TABLE%' AND lower(t.name) IN ({names})
 ), '[]')))";
+
+const SQLITE_TAKEN: &str = "\
+SELECT json_object('taken', json((SELECT json_group_array(json_object(
+  'schema', {main}, 'name', o.name, 'kind', o.type,
+  'table', iif(o.type = 'index', o.tbl_name, NULL)
+)) FROM sqlite_schema AS o
+WHERE o.type IN ('index', 'table', 'view') AND lower(o.name) IN ({names}))))";

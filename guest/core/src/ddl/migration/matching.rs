@@ -140,6 +140,25 @@ fn same_reference(found: &Found, wanted: &Reference<'_>, there: &FoundReference)
         && word(wanted.on_update) == there.on_update
 }
 
+/// Whether columns are a key of a table that is there, as far as that is known: it may be an index
+/// that is sorted or compared in a way that no model asks for.
+pub(super) fn may_be_key(table: &FoundTable, columns: &[&str]) -> bool {
+    let constraints = table.constraints.iter().any(|it| match &it.rule {
+        FoundRule::PrimaryKey { columns: key } | FoundRule::Unique { columns: key } => {
+            same_set(columns, key)
+        }
+        FoundRule::ForeignKey(_) | FoundRule::Check { .. } => false,
+    });
+    let may_be = |it: &FoundIndex| {
+        let mut known = it.columns.iter().flatten();
+        it.unique
+            && it.condition.is_none()
+            && it.columns.len() == columns.len()
+            && known.all(|it| columns.contains(&it.as_str()))
+    };
+    constraints || table.indexes.iter().any(may_be)
+}
+
 fn is_key(table: &FoundTable, columns: &[&str]) -> bool {
     let mut rules = table.constraints.iter().map(|it| &it.rule);
     rules.any(|it| matches!(it, FoundRule::PrimaryKey { columns: key } if columns == key))

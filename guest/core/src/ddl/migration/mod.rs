@@ -15,15 +15,16 @@ mod tokens;
 mod types;
 
 use ferro_wit::plan::{MigrationStep, Risk};
-use ferro_wit::types::{Dialect, Error, ErrorKind};
+use ferro_wit::types::{Dialect, Error};
 
 use super::Steps;
 use super::definition::{self, ColumnDefinition, IndexDefinition, Rule, TableDefinition};
-use crate::catalog::Catalog;
-use crate::error::shown;
+use crate::catalog::{Catalog, Table};
+use crate::error::{shown, unsupported};
 use crate::sql::quoted;
 use enums::Replaced;
-use found::{Found, FoundColumn, FoundConstraint, FoundIndex, FoundRule, FoundTable};
+use found::{Found, FoundColumn, FoundConstraint, FoundIndex, FoundRule, FoundTable, Taken};
+use matching::may_be_key;
 
 impl Catalog {
     /// The statements that ask a database what it has where the models have their tables. They are
@@ -47,18 +48,20 @@ impl Catalog {
     /// # Errors
     ///
     /// Those of [`migrate`](Self::migrate), and `unsupported`, if a table would refer to a column
-    /// that has another type than in the models.
+    /// that has another type than in the models or is no key, or if the name of an index is taken.
     pub fn create_tables(
         &self,
         dialect: Dialect,
         found: &[String],
     ) -> Result<Vec<MigrationStep>, Error> {
         self.check_dialect(dialect)?;
-        let found = Found::read(dialect, found)?;
+        let mut found = Found::read(dialect, found)?;
         let tables = definition::tables(self, dialect);
+        found.spell(&tables);
         let (_, missing) = pairs(&tables, &found, &[]);
         for table in &missing {
             check_references(dialect, table, &found)?;
+            check_indexes(table, |index| found.taken(table.table, index))?;
         }
         let mut steps = Steps { unless_there: " IF NOT EXISTS", ..Steps::new(dialect) };
         steps.create_namespaces(&missing, &found.types.schemas);
@@ -76,11 +79,15 @@ impl Catalog {
     /// # Errors
     ///
     /// `invalid-schema`, if two models have the same table on that database; `invalid-query`, if
-    /// `found` is not what the statements of [`introspection`](Self::introspection) return.
+    /// `found` is not what the statements of [`introspection`](Self::introspection) return;
+    /// `unsupported`, if something of no model has the name of an index of a new table.
     pub fn migrate(&self, dialect: Dialect, found: &[String]) -> Result<Vec<MigrationStep>, Error> {
         self.check_dialect(dialect)?;
         let mut found = Found::read(dialect, found)?;
         let tables = definition::tables(self, dialect);
+        for table in pairs(&tables, &found, &[]).1 {
+            check_indexes(table, |index| found.taken_by_others(table.table, index))?;
+        }
         let mut steps = Steps::new(dialect);
         renames::rename(&mut steps, &tables, &mut found);
         found.spell(&tables);
@@ -93,33 +100,69 @@ impl Catalog {
     }
 }
 
-/// Fails if a new table would refer to a column that has another type than its own. SQLite would not
-/// mind.
+/// Fails if a new table would refer to what is no key, or to a column that has another type than its
+/// own. SQLite would not mind before a row is written.
 fn check_references(
     dialect: Dialect,
     table: &TableDefinition<'_>,
     found: &Found,
 ) -> Result<(), Error> {
+    let refuse = |target: &Table, why: String| {
+        let (own, target) = (shown(&table.table.name), shown(&target.name));
+        Err(unsupported(format!("table {own} cannot refer to table {target}: {why}")))
+    };
     for constraint in &table.constraints {
         let Rule::ForeignKey(key) = &constraint.rule else { continue };
-        let Some(target) = found.table(key.target) else { continue };
+        let Some(target) = found.table(key.target) else {
+            if found.is_other(key.target) {
+                return refuse(key.target, "in the database, that is no table".to_owned());
+            }
+            continue;
+        };
         for (from, to) in key.columns.iter().zip(&key.target_columns) {
             let own = table.columns.iter().find(|it| it.name == *from);
             let Some((own, other)) = own.zip(target.column(to)) else { continue };
             if !types::can_refer(dialect, own.plain_kind(), &other.kind) {
-                let message = format!(
-                    "table {} cannot refer to table {}: column {} would be {}, and column {} is {} \
-                     in the database: migrate that first",
-                    shown(&table.table.name),
-                    shown(&target.name),
+                let why = format!(
+                    "column {} would be {}, and column {} is {} in the database: migrate that first",
                     shown(from),
                     shown(own.plain_kind()),
                     shown(to),
                     shown(&other.kind)
                 );
-                return Err(Error::new(ErrorKind::Unsupported, message));
+                return refuse(key.target, why);
             }
         }
+        if !may_be_key(target, &key.target_columns) {
+            let columns: Vec<_> = key.target_columns.iter().map(|it| shown(it)).collect();
+            let why = format!(
+                "in the database, {} is neither its primary key nor unique: migrate that first",
+                columns.join(", ")
+            );
+            return refuse(key.target, why);
+        }
+    }
+    Ok(())
+}
+
+/// Fails if an index of a new table would have a name that is taken: `IF NOT EXISTS` would silently
+/// skip it.
+fn check_indexes<'a>(
+    table: &TableDefinition<'_>,
+    taken: impl Fn(&str) -> Option<&'a Taken>,
+) -> Result<(), Error> {
+    for index in &table.indexes {
+        let Some(Taken { kind, table: owner, .. }) = taken(&index.name) else { continue };
+        let there = match owner {
+            Some(owner) => format!("table {} has an index of that name", shown(owner)),
+            None => format!("there is a {kind} of that name"),
+        };
+        return Err(unsupported(format!(
+            "table {} cannot have the index {}: in the database, {there}: drop or rename that, or \
+             name this one otherwise",
+            shown(&table.table.name),
+            shown(&index.name)
+        )));
     }
     Ok(())
 }
