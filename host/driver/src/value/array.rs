@@ -10,7 +10,7 @@ use std::fmt::{self, Write};
 use ferro_wit::types::{ScalarType, Scalars, Value};
 use uuid::Uuid;
 
-use super::{Cell, Expected, Fault, json, postgres, sqlite, sqlite::Stored};
+use super::{Cell, Expected, Fault, conversion, json, postgres, sqlite, sqlite::Stored};
 
 /// Appends the JSON text of an element that is stored as a column on SQLite.
 pub(crate) fn write_stored(stored: Stored<'_>, out: &mut String) {
@@ -85,6 +85,11 @@ pub(crate) fn scalars(text: &str) -> Result<Vec<Value>, Fault> {
             // A float would lose digits.
             [b'-' | b'0'..=b'9', ..] if !element.contains(['e', 'E']) => {
                 found.push(Value::Decimal(element.to_owned()));
+                return Ok(());
+            }
+            // Infinities are written as numbers, but other numbers are none.
+            [b'-' | b'0'..=b'9', ..] if !matches!(element, "9e999" | "-9e999") => {
+                found.push(Value::Float(conversion::float(element)?));
                 return Ok(());
             }
             _ => ScalarType::Float,

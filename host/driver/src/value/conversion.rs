@@ -144,7 +144,7 @@ fn parsed(text: &str, kind: ScalarType) -> Result<Value, Fault> {
                 _ => none("integer"),
             })?)
         }
-        S::Float => Value::Float(trimmed.parse().map_err(|_| none("number"))?),
+        S::Float => Value::Float(float(trimmed)?),
         S::Blob => Value::Blob(match trimmed.strip_prefix("\\x") {
             Some(digits) => hex::decode(digits).map_err(|_| none("blob"))?,
             None => text.as_bytes().to_vec(),
@@ -152,6 +152,18 @@ fn parsed(text: &str, kind: ScalarType) -> Result<Value, Fault> {
         S::Uuid => Uuid::try_parse(trimmed).map_err(|_| none("uuid"))?.into(),
         _ => read(Stored::Text(trimmed), kind)?,
     })
+}
+
+/// Parses a number as the nearest float. One that is out of range is neither infinite nor zero.
+pub(super) fn float(text: &str) -> Result<f64, Fault> {
+    let value: f64 = text.parse().map_err(|_| Fault::malformed("is not a valid number"))?;
+    let digits = text.split(['e', 'E']).next().unwrap_or_default();
+    let has = |digit: fn(&char) -> bool| digits.chars().any(|it| digit(&it));
+    let fits = match value {
+        0.0 => !has(|it| matches!(it, '1'..='9')),
+        it => !it.is_infinite() || !has(char::is_ascii_digit),
+    };
+    if fits { Ok(value) } else { Err(Fault::out_of_range("is not a 64-bit float")) }
 }
 
 /// Converts an array to a JSON document.
@@ -287,6 +299,12 @@ mod tests {
                 r#"'["00000000-0000-0001-0000-000000000002"]'"#,
             ),
             (Stored::Integer(5), "SOMETHING", "DECIMAL_TEXT", "'5'"),
+            (text("1.7e308"), "TEXT", "DOUBLE", "1.7e308"),
+            (text("0.0e-400"), "TEXT", "DOUBLE", "0.0"),
+            (text("5e-324"), "TEXT", "DOUBLE", "5e-324"),
+            (text("-infinity"), "TEXT", "DOUBLE", "-inf"),
+            (text("NaN"), "TEXT", "DOUBLE", "'NaN'"),
+            (text("[9e999,-9e999]"), "TEXT", "FLOAT_ARRAY_TEXT", "'[9e999,-9e999]'"),
         ] {
             assert_eq!(shown(stored, from, to), expected, "{from} to {to}");
         }
@@ -302,6 +320,13 @@ mod tests {
             (Stored::Text("NaN"), "DOUBLE", "BIGINT"),
             (Stored::Text("NaN"), "DECIMAL_TEXT", "BIGINT"),
             (Stored::Text("1 hour"), "INTERVAL_TEXT", "BIGINT"),
+            (Stored::Text("1e400"), "TEXT", "DOUBLE"),
+            (Stored::Text("-1e400"), "TEXT", "DOUBLE"),
+            (Stored::Text("1E-400"), "TEXT", "DOUBLE"),
+            (Stored::Text("9".repeat(400).leak()), "DECIMAL_TEXT", "DOUBLE"),
+            (Stored::Text("[1e400]"), "JSON_TEXT", "FLOAT_ARRAY_TEXT"),
+            (Stored::Text("[1e400]"), "JSON_TEXT", "DECIMAL_ARRAY_TEXT"),
+            (Stored::Text("[-1e-400]"), "JSON_TEXT", "FLOAT_ARRAY_TEXT"),
             (Stored::Text("maybe"), "TEXT", "BOOLEAN"),
             (Stored::Text("2024-02-30"), "TEXT", "DATE_TEXT"),
             (Stored::Text("é".repeat(18).leak()), "TEXT", "UUID"),
