@@ -310,12 +310,12 @@ pub trait Expression: Sized {
 
     /// Ascending order, nulls last.
     fn asc(self) -> Order<Self::Model> {
-        Order::ascending(self.into_tree(), Self::Type::NULLABLE)
+        Order::ascending::<Self::Type>(self.into_tree())
     }
 
     /// Descending order, nulls last.
     fn desc(self) -> Order<Self::Model> {
-        Order::ascending(self.into_tree(), Self::Type::NULLABLE).reversed()
+        Order::ascending::<Self::Type>(self.into_tree()).reversed()
     }
 }
 

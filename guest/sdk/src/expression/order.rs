@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use ferro_wit::query::NullsOrder;
 
+use crate::scalar::Field;
 use crate::tree::{Term, Tree};
 
 /// A term of an `order_by`: created by [`asc`](super::Expression::asc) and
@@ -16,8 +17,8 @@ pub struct Order<M> {
 }
 
 impl<M> Order<M> {
-    pub(crate) fn ascending(tree: Tree, nullable: bool) -> Self {
-        Self { term: Term::ascending(tree, nullable), model: PhantomData }
+    pub(crate) fn ascending<F: Field>(tree: Tree) -> Self {
+        Self { term: Term::ascending::<F>(tree), model: PhantomData }
     }
 
     /// The reverse order; the place of nulls does not change.

@@ -2,6 +2,7 @@
 
 use ferro_wit::position;
 use ferro_wit::query::{BinaryOperator, NullsOrder, SetOperator, Statement, UnaryOperator};
+use ferro_wit::schema::ColumnType;
 use ferro_wit::types::{Batch, Error, ErrorKind, Value};
 
 use super::run::by_key;
@@ -9,7 +10,7 @@ use super::{Position, Query};
 use crate::model::Model;
 use crate::rows;
 use crate::session::{Request, Session};
-use crate::tree::{Arena, ColumnsTree, DistinctTree, SelectTree, Term, Tree};
+use crate::tree::{Arena, ColumnsTree, DistinctTree, SelectTree, Term, Tree, Unordered};
 
 /// Some rows of a query, and their place among all of its rows.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,7 +61,9 @@ impl<M: Model> Query<M> {
     ///
     /// `invalid-query` for a query with an offset, groups, `distinct` or `distinct_on`, for one
     /// that joins a common table or is combined with another, and for one that is ordered by a
-    /// window function: a page reads only the rows after a position; as [`all`](Self::all).
+    /// window function: a page reads only the rows after a position. `unsupported` for an order by
+    /// an enum, a list or a document, which conditions cannot compare by order; as
+    /// [`all`](Self::all).
     pub async fn page(self, db: &Session) -> Result<Page<M>, Error> {
         self.read_page(db, None, Direction::Forward).await
     }
@@ -96,6 +99,7 @@ impl<M: Model> Query<M> {
         // One more row shows whether there are more.
         select.limit = limit.map(|it| it.saturating_add(1));
         order_by_key::<M>(&mut select);
+        refuse_unordered::<M>(&select.order_by)?;
         let order = name_of(&select.order_by);
         if direction == Direction::Backward {
             turn_round(&mut select);
@@ -162,6 +166,48 @@ fn refuse_others(select: &SelectTree) -> Result<(), Error> {
     Err(Error::new(ErrorKind::InvalidQuery, message))
 }
 
+/// Rejects values by whose order conditions cannot compare: the next page would be an error. Python
+/// rejects the same. Whether an enum across relations is stored as a text is not known here.
+fn refuse_unordered<M: Model>(order: &[Term]) -> Result<(), Error> {
+    let mut fields = if M::enums().is_empty() { vec![] } else { M::schema().fields };
+    fields.retain(|it| matches!(it.kind, ColumnType::Enumeration(_)));
+    let is_enum = |tree: &Tree| match tree {
+        Tree::Field { relations, name } if relations.is_empty() => {
+            fields.iter().any(|it| it.name == *name)
+        }
+        _ => false,
+    };
+    for term in order {
+        let what = match term.unordered {
+            Some(Unordered::List) => "a list",
+            Some(Unordered::Document) => "a document",
+            Some(Unordered::Enum) if term.tree.any(&is_enum) => "an enum",
+            None if is_enum(&term.tree) => "an enum",
+            Some(Unordered::Enum) | None => continue,
+        };
+        let name = match path(&term.tree) {
+            Some(path) => format!("`{}.{path}`", M::NAME),
+            None => "a computed value".to_owned(),
+        };
+        let message = format!(
+            "{name} is {what}, and a page cannot begin after one in this order: order by other \
+             fields, or use `limit` and `offset`"
+        );
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    }
+    Ok(())
+}
+
+/// The path of a field; `None` for other expressions.
+fn path(tree: &Tree) -> Option<String> {
+    match tree {
+        Tree::Field { relations, name } => {
+            Some(relations.iter().chain([name]).map(|it| &**it).collect::<Vec<_>>().join("."))
+        }
+        _ => None,
+    }
+}
+
 /// Appends the fields of the key to the order, unless they are in it already.
 fn order_by_key<M: Model>(select: &mut SelectTree) {
     let ordered = |term: &Term, key: &str| matches!(&term.tree, Tree::Field { relations, name } if relations.is_empty() && *name == key);
@@ -175,12 +221,7 @@ fn order_by_key<M: Model>(select: &mut SelectTree) {
 /// The name of an order in positions.
 fn name_of(order: &[Term]) -> String {
     let name = |term: &Term| {
-        let path = match &term.tree {
-            Tree::Field { relations, name } => {
-                relations.iter().chain([name]).map(|it| &**it).collect::<Vec<_>>().join(".")
-            }
-            _ => "?".into(),
-        };
+        let path = path(&term.tree).unwrap_or_else(|| "?".to_owned());
         position::term(&path, term.descending, term.nulls == NullsOrder::First)
     };
     order.iter().map(name).collect::<Vec<_>>().join(",")

@@ -11,7 +11,7 @@ use crate::model::Model;
 use crate::row::{Output, Streamed};
 use crate::rows::{self, Rows};
 use crate::session::Session;
-use crate::tree::{Term, Tree};
+use crate::tree::Term;
 
 impl<M, O: Output<M>> Query<M, O> {
     /// Returns all rows.
@@ -164,5 +164,5 @@ impl<M: Model> Query<M> {
 
 /// The order of the key.
 pub(super) fn by_key(key: &'static [&'static str]) -> impl Iterator<Item = Term> {
-    key.iter().map(|name| Term::ascending(Tree::field(name), false))
+    key.iter().map(|name| Term::of_key(name))
 }

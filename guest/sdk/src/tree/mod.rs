@@ -11,7 +11,7 @@ use ferro_wit::query::{
 };
 use ferro_wit::types::{Error, ScalarType, Value};
 
-use crate::scalar::Storable;
+use crate::scalar::{Field, Storable};
 
 pub(crate) use self::arena::Arena;
 
@@ -101,8 +101,29 @@ pub(crate) struct Term {
     pub(crate) tree: Tree,
     /// Whether it may be null.
     pub(crate) nullable: bool,
+    /// What conditions cannot compare by order, by its Rust type.
+    pub(crate) unordered: Option<Unordered>,
     pub(crate) descending: bool,
     pub(crate) nulls: NullsOrder,
+}
+
+/// A value that conditions cannot compare by order.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Unordered {
+    /// Unless it is stored as a text.
+    Enum,
+    List,
+    Document,
+}
+
+impl Unordered {
+    fn of<T: Storable>() -> Option<Self> {
+        match T::KIND {
+            _ if T::MANY => Some(Self::List),
+            ScalarType::Json => Some(Self::Document),
+            _ => T::enum_type().map(|_| Self::Enum),
+        }
+    }
 }
 
 /// A query over one model, or over a common table.
@@ -189,32 +210,40 @@ impl Tree {
         matches!(self, Self::Value { value: Ok(Value::Null), .. })
     }
 
-    /// Whether it contains a window function; subqueries do not count. Aggregates cannot contain
-    /// any.
+    /// Whether it contains a window function; subqueries do not count.
     pub(crate) fn has_window(&self) -> bool {
-        let of_all = |trees: &[Self]| trees.iter().any(Self::has_window);
+        self.any(&|it| matches!(it, Self::Window(_)))
+    }
+
+    /// Whether it or an expression in it is such a one. Subqueries do not count, nor does what is in
+    /// aggregates and window functions.
+    pub(crate) fn any(&self, is: &dyn Fn(&Self) -> bool) -> bool {
+        let any_of = |trees: &[Self]| trees.iter().any(|it| it.any(is));
+        if is(self) {
+            return true;
+        }
         match self {
-            Self::Window(_) => true,
             Self::Unary(_, tree) | Self::Cast(tree, _) | Self::Json { document: tree, .. } => {
-                tree.has_window()
+                tree.any(is)
             }
-            Self::Binary(_, sides) => sides.0.has_window() || sides.1.has_window(),
-            Self::Between(parts) => of_all(&**parts),
-            Self::AllOf(trees) | Self::AnyOf(trees) | Self::Call(_, trees) => of_all(trees),
+            Self::Binary(_, sides) => sides.0.any(is) || sides.1.any(is),
+            Self::Between(parts) => any_of(&**parts),
+            Self::AllOf(trees) | Self::AnyOf(trees) | Self::Call(_, trees) => any_of(trees),
             Self::Case { branches, otherwise } => {
-                branches.iter().any(|(when, then)| when.has_window() || then.has_window())
-                    || otherwise.as_ref().is_some_and(|it| it.has_window())
+                branches.iter().any(|(when, then)| when.any(is) || then.any(is))
+                    || otherwise.as_ref().is_some_and(|it| it.any(is))
             }
             Self::JsonChange { document, value, .. } => {
-                document.has_window() || value.as_ref().is_some_and(|it| it.has_window())
+                document.any(is) || value.as_ref().is_some_and(|it| it.any(is))
             }
-            Self::InSelect(sides) => sides.0.has_window(),
+            Self::InSelect(sides) => sides.0.any(is),
             Self::Field { .. }
             | Self::Outer(_)
             | Self::Excluded(_)
             | Self::Literal(_)
             | Self::Value { .. }
             | Self::Aggregate(_)
+            | Self::Window(_)
             | Self::Related { .. }
             | Self::Subquery(_)
             | Self::Exists(_)
@@ -256,9 +285,17 @@ impl Tree {
 impl Term {
     /// A field reached through a relation is null if a scope hides the row: only fields of the row
     /// itself are known not to be null.
-    pub(crate) fn ascending(tree: Tree, nullable: bool) -> Self {
+    pub(crate) fn ascending<F: Field>(tree: Tree) -> Self {
         let own = matches!(&tree, Tree::Field { relations, .. } if relations.is_empty());
-        Self { tree, nullable: nullable || !own, descending: false, nulls: NullsOrder::Last }
+        let nullable = F::NULLABLE || !own;
+        let unordered = Unordered::of::<F::Base>();
+        Self { tree, nullable, unordered, descending: false, nulls: NullsOrder::Last }
+    }
+
+    /// A field of the key.
+    pub(crate) fn of_key(name: &'static str) -> Self {
+        let (tree, nulls) = (Tree::field(name), NullsOrder::Last);
+        Self { tree, nullable: false, unordered: None, descending: false, nulls }
     }
 }
 

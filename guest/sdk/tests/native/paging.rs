@@ -3,6 +3,7 @@
 use std::ops::Bound;
 
 use ferro::prelude::*;
+use ferro::values::Json;
 use ferro::{
     Dialect, Error, ErrorKind, Page, Position, case, count, cume_dist, dense_rank, first_value,
     lag, lag_by, lag_or, last_value, lead, lead_by, lead_or, nth_value, ntile, partition_by,
@@ -14,12 +15,16 @@ use crate::models::{City, Country};
 use crate::{city, country, on_each_database, with_cities};
 
 on_each_database! {
-    ferro::schema![crate::models::Country, crate::models::City] =>
+    ferro::schema![
+        crate::models::Country, crate::models::City, super::Errand, super::Priority
+    ] =>
     pages_by_key_have_every_row_once_with_nulls_and_ties,
     a_page_stays_where_it_is_when_rows_come_and_go,
     a_position_of_another_order_is_refused,
     rows_without_a_place_of_their_own_come_in_no_pages,
     a_page_refuses_windows_which_would_see_the_rest_only,
+    what_has_no_order_of_its_own_is_refused_from_the_first_page_on,
+    an_enum_that_is_stored_as_a_text_has_an_order,
     windows_number_rank_and_sum,
     a_frame_says_which_rows_are_taken,
     sets_of_rows_are_combined,
@@ -175,8 +180,97 @@ async fn a_page_refuses_windows_which_would_see_the_rest_only(db: Session) -> Re
     Ok(())
 }
 
+#[derive(ferro::Enum, Debug, Clone, Copy, PartialEq)]
+enum Urgency {
+    Low,
+    High,
+}
+
+#[derive(Model, Debug, Clone, PartialEq)]
+struct Errand {
+    #[ferro(key)]
+    id: i64,
+    urgency: Urgency,
+    least: Option<Urgency>,
+    #[ferro(sql_type = "text")]
+    label: Urgency,
+    tags: Vec<String>,
+    note: Json,
+}
+
+#[derive(Model, Debug, Clone, PartialEq)]
+struct Priority {
+    #[ferro(key)]
+    urgency: Urgency,
+    days: i64,
+}
+
+async fn with_errands(db: &Session) -> Result<(), Error> {
+    let labels = [Urgency::Low, Urgency::High, Urgency::Low];
+    let errands = (1..).zip(labels).map(|(id, label)| Errand {
+        id,
+        urgency: Urgency::High,
+        least: None,
+        label,
+        tags: vec![],
+        note: Json::new("1"),
+    });
+    Errand::bulk_create(db, &errands.collect::<Vec<_>>()).await?;
+    Ok(())
+}
+
+async fn what_has_no_order_of_its_own_is_refused_from_the_first_page_on(
+    db: Session,
+) -> Result<(), Error> {
+    with_errands(&db).await?;
+    let end = Errand::query().limit(1).page(&db).await?.end.unwrap();
+    let least = || Errand::least().coalesce(Errand::urgency());
+    for (order, named) in [
+        (Errand::urgency().asc(), "`Errand.urgency` is an enum"),
+        (Errand::least().desc(), "`Errand.least` is an enum"),
+        (least().asc(), "a computed value is an enum"),
+        (Errand::tags().asc(), "`Errand.tags` is a list"),
+        (Errand::note().desc(), "`Errand.note` is a document"),
+    ] {
+        let query = Errand::query().order_by(order).limit(1);
+        let expected = format!(
+            "{named}, and a page cannot begin after one in this order: order by other fields, or \
+             use `limit` and `offset`"
+        );
+        for refused in refusals(&db, query, &end).await {
+            assert_eq!((refused.kind, &refused.message), (ErrorKind::Unsupported, &expected));
+        }
+    }
+    // The key is the end of every order.
+    for query in [Priority::query(), Priority::query().order_by(Priority::days().asc())] {
+        let refused = query.limit(1).page(&db).await.unwrap_err();
+        assert!(refused.message.starts_with("`Priority.urgency` is an enum, and"), "{refused}");
+    }
+    Ok(())
+}
+
+async fn an_enum_that_is_stored_as_a_text_has_an_order(db: Session) -> Result<(), Error> {
+    with_errands(&db).await?;
+    let text = Errand::label().coalesce(Urgency::Low);
+    for (order, expected) in [(Errand::label().desc(), [1, 3, 2]), (text.asc(), [2, 1, 3])] {
+        let query = Errand::query().order_by(order).limit(1);
+        let mut page = query.clone().page(&db).await?;
+        let mut read = vec![page.rows[0].id];
+        while page.more {
+            page = query.clone().page_after(&db, &page.end.unwrap()).await?;
+            read.push(page.rows[0].id);
+        }
+        assert_eq!(read, expected);
+    }
+    Ok(())
+}
+
 /// What each way to read a page says of a query.
-async fn refusals(db: &Session, query: ferro::Query<City>, from: &Position) -> [Error; 3] {
+async fn refusals<M: Model + std::fmt::Debug>(
+    db: &Session,
+    query: ferro::Query<M>,
+    from: &Position,
+) -> [Error; 3] {
     [
         query.clone().page(db).await.unwrap_err(),
         query.clone().page_after(db, from).await.unwrap_err(),
