@@ -258,17 +258,17 @@ async def test_fields_of_the_same_model_are_taken_from_wherever_they_come() -> N
 
 async def test_an_error_of_the_core_names_the_fields_that_it_is_about() -> None:
     for query, message in (
-        (lambda: User.where(lambda u: u.age + u.name > 3), "`User.age`, `User.name`: text is no"),
+        (lambda: User.where(lambda u: u.age + u.name > 3), "`User.age`, `User.name`: expected a"),
         (lambda: User.select(n=lambda u: u.age.lower()), "`User.age`: `lower` does not take integ"),
         (lambda: User.select("age").group_by("name"), "`User.age`: the field is neither grouped"),
-        (lambda: User.where(lambda u: (u.age > 1) & u.name), "`User.name`: a condition is a bool"),
+        (lambda: User.where(lambda u: (u.age > 1) & u.name), "`User.name`: expected a boolean as"),
         (
             lambda: Country.where(lambda c: c.cities.any(lambda t: t.name * t.country_id < "")),
-            "`City.name`, `City.country_id`: text is no number",
+            "`City.name`, `City.country_id`: expected a number, got text",
         ),
         (
             lambda: City.select(it=lambda c: c.name * c.country.code),
-            "`City.name`, `City.country.code`: text is no number",
+            "`City.name`, `City.country.code`: expected a number, got text",
         ),
     ):
         with pytest.raises(ferro.QueryError, match=f"^{message}"):

@@ -63,7 +63,7 @@ impl Typing<'_> {
 
     pub(super) fn json_contains(&self, left: Fact, right: Fact) -> Result<Fact, Error> {
         if !left.is(ScalarType::Json) || !right.is(ScalarType::Json) {
-            return Err(mismatch("both operands are json"));
+            return Err(self.expected_both("json", left, right));
         }
         match self.task.dialect.features().documents {
             true => Ok(Fact::around([left, right]).with(ScalarType::Boolean)),
@@ -74,17 +74,13 @@ impl Typing<'_> {
     }
 
     pub(super) fn arrays(&self, left: Fact, right: Fact) -> Result<Fact, Error> {
-        let (Some(one), Some(other)) = (left.ty, right.ty) else {
-            return Err(mismatch("both operands are arrays"));
+        let kind = match (left.ty, right.ty) {
+            (Some(one), Some(other)) if one.many && other.many && one.kind == other.kind => {
+                one.kind
+            }
+            _ => return Err(self.expected_both("arrays of one type", left, right)),
         };
-        if !one.many || !other.many || one.kind != other.kind {
-            return Err(mismatch(format!(
-                "both operands are arrays of one type: {} and {}",
-                self.describe(one),
-                self.describe(other)
-            )));
-        }
-        self.check_elements(one.kind)?;
+        self.check_elements(kind)?;
         // On SQLite, the stored text may not be an array.
         Ok(Fact { fallible: true, ..Fact::around([left, right]) }.with(ScalarType::Boolean))
     }

@@ -155,7 +155,8 @@ impl<'a> Typing<'a> {
     pub(crate) fn check_condition(&mut self, node: NodeRef) -> Result<Fact, Error> {
         let fact = self.fact(node)?;
         if !fact.is(ScalarType::Boolean) {
-            return Err(self.at(node, mismatch("a condition is a boolean")));
+            let fault = format!("expected a boolean as a condition, got {}", self.described(fact));
+            return Err(self.at(node, mismatch(fault)));
         }
         Ok(fact)
     }

@@ -20,7 +20,9 @@ impl Typing<'_> {
             U::IsTrue | U::IsFalse if operand.is(ScalarType::Boolean) => {
                 Ok(Fact { nullable: false, ..around }.with(ScalarType::Boolean))
             }
-            U::Not | U::IsTrue | U::IsFalse => Err(mismatch("the operand is a boolean")),
+            U::Not | U::IsTrue | U::IsFalse => {
+                Err(mismatch(format!("expected a boolean, got {}", self.described(operand))))
+            }
             U::Negate => {
                 let kind = self.number(operand)?;
                 Ok(Fact { fallible: true, ..around }.with(kind))
@@ -77,7 +79,7 @@ impl Typing<'_> {
             | B::NotIlike
             | B::Contains
             | B::StartsWith
-            | B::EndsWith => Err(mismatch("both operands are texts")),
+            | B::EndsWith => Err(self.expected_both("text", left, right)),
             B::InList | B::NotInList => {
                 self.check_list(left, right)?;
                 // On SQLite, a stored text may not be an array.
@@ -101,7 +103,7 @@ impl Typing<'_> {
         match kinds {
             (S::Integer, S::Integer) => Ok(S::Integer),
             _ if operator == BinaryOperator::Modulo => {
-                Err(mismatch("`modulo` takes whole numbers"))
+                Err(self.expected_both("whole numbers", left, right))
             }
             (S::Float | S::Integer, S::Float | S::Integer) => Ok(S::Float),
             (S::Decimal | S::Integer, S::Decimal | S::Integer) => Ok(S::Decimal),
@@ -111,13 +113,25 @@ impl Typing<'_> {
 
     /// The type of a number in arithmetic.
     fn number(&self, fact: Fact) -> Result<ScalarType, Error> {
-        let ty = fact.ty.ok_or_else(|| mismatch("a bare null is no number: use a parameter"))?;
-        if ty.many
-            || !matches!(ty.kind, ScalarType::Integer | ScalarType::Float | ScalarType::Decimal)
-        {
-            return Err(mismatch(format!("{} is no number", self.describe(ty))));
+        use ScalarType as S;
+        let Some(ty) = fact.ty else {
+            return Err(mismatch("expected a number, got a bare null: use a parameter"));
+        };
+        match ty.kind {
+            kind @ (S::Integer | S::Float | S::Decimal) if !ty.many => Ok(kind),
+            _ => Err(mismatch(format!("expected a number, got {}", self.describe(ty)))),
         }
-        Ok(ty.kind)
+    }
+
+    /// The error that one of two operands, or both, are not what they should be.
+    pub(super) fn expected_both(&self, what: &str, left: Fact, right: Fact) -> Error {
+        let (left, right) = (self.described(left), self.described(right));
+        mismatch(format!("expected {what} on both sides, got {left} and {right}"))
+    }
+
+    /// What an operand is, in a message.
+    pub(super) fn described(&self, fact: Fact) -> String {
+        fact.ty.map_or_else(|| "a bare null".to_owned(), |ty| self.describe(ty))
     }
 
     pub(super) fn check_comparable(&self, left: Fact, right: Fact) -> Result<(), Error> {
@@ -175,7 +189,10 @@ impl Typing<'_> {
 
     fn check_list(&self, left: Fact, right: Fact) -> Result<(), Error> {
         let Some(list) = right.ty.filter(|it| it.many) else {
-            return Err(mismatch("the right side is a list: a parameter with `many`, or an array"));
+            return Err(mismatch(format!(
+                "expected a list on the right side, a parameter with `many` or an array, got {}",
+                self.described(right)
+            )));
         };
         let Some(value) = left.ty else { return Ok(()) };
         if matches!(list.kind, ScalarType::Json | ScalarType::Interval) {

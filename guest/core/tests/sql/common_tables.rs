@@ -369,7 +369,7 @@ fn joins_that_cannot_be_are_errors() {
     insta::assert_snapshot!(with(&|it| {
         let on = it.path("labels.name");
         Select { joins: join("labels", on), ..all("Tag") }
-    }), @"type-mismatch: `Tag.labels.name`: a condition is a boolean");
+    }), @"type-mismatch: `Tag.labels.name`: expected a boolean as a condition, got text");
     insta::assert_snapshot!(with(&|it| {
         let on = it.test("id", B::Equal, 0, S::Integer);
         Select { joins: join("Label", on), ..all("Tag") }

@@ -98,8 +98,8 @@ postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tags" = $1
   parameter 0 Text[]
 "##);
     insta::assert_snapshot!(compared("tags", B::ArrayContains, S::Integer, true), @r##"
-sqlite: type-mismatch: `User.tags`: both operands are arrays of one type: a list of text and a list of integer
-postgres: type-mismatch: `User.tags`: both operands are arrays of one type: a list of text and a list of integer
+sqlite: type-mismatch: `User.tags`: expected arrays of one type on both sides, got a list of text and a list of integer
+postgres: type-mismatch: `User.tags`: expected arrays of one type on both sides, got a list of text and a list of integer
 "##);
     insta::assert_snapshot!(compared("tags", B::Less, S::Text, true), @r##"
 sqlite: unsupported: `User.tags`: comparing a list of text by its order is not supported

@@ -550,14 +550,27 @@ fn types_that_clash_are_named_before_any_sql() {
     insta::assert_snapshot!(fault(|it| it.test("age", B::Equal, 0, ScalarType::Text)), @"type-mismatch: `User.age`: integer cannot be compared with text");
     insta::assert_snapshot!(fault(|it| it.test("born", B::Less, 0, ScalarType::Timestamp)), @"type-mismatch: `User.born`: date cannot be compared with timestamp");
     insta::assert_snapshot!(fault(|it| it.test("score", B::Equal, 0, ScalarType::Decimal)), @"type-mismatch: `User.score`: float cannot be compared with decimal");
-    insta::assert_snapshot!(fault(|it| it.test("age", B::Like, 0, ScalarType::Text)), @"type-mismatch: `User.age`: both operands are texts");
-    insta::assert_snapshot!(fault(|it| it.test("name", B::Add, 0, ScalarType::Integer)), @"type-mismatch: `User.name`: text is no number");
-    insta::assert_snapshot!(fault(|it| it.test("age", B::InList, 0, ScalarType::Integer)), @"type-mismatch: `User.age`: the right side is a list: a parameter with `many`, or an array");
-    insta::assert_snapshot!(fault(|it| it.field("age")), @"type-mismatch: `User.age`: a condition is a boolean");
+    insta::assert_snapshot!(fault(|it| it.test("age", B::Like, 0, ScalarType::Text)), @"type-mismatch: `User.age`: expected text on both sides, got integer and text");
+    insta::assert_snapshot!(fault(|it| {
+        let (age, null) = (it.field("age"), it.null());
+        it.binary(age, B::Concat, null)
+    }), @"type-mismatch: `User.age`: expected text on both sides, got integer and a bare null");
+    insta::assert_snapshot!(fault(|it| {
+        let (age, null) = (it.field("age"), it.null());
+        it.binary(age, B::Add, null)
+    }), @"type-mismatch: `User.age`: expected a number, got a bare null: use a parameter");
+    insta::assert_snapshot!(fault(|it| {
+        let (score, age) = (it.field("score"), it.field("age"));
+        it.binary(score, B::Modulo, age)
+    }), @"type-mismatch: `User.score`, `User.age`: expected whole numbers on both sides, got float and integer");
+    insta::assert_snapshot!(fault(|it| it.test("profile", B::JsonContains, 0, ScalarType::Text)), @"type-mismatch: `User.profile`: expected json on both sides, got json and text");
+    insta::assert_snapshot!(fault(|it| it.test("name", B::Add, 0, ScalarType::Integer)), @"type-mismatch: `User.name`: expected a number, got text");
+    insta::assert_snapshot!(fault(|it| it.test("age", B::InList, 0, ScalarType::Integer)), @"type-mismatch: `User.age`: expected a list on the right side, a parameter with `many` or an array, got integer");
+    insta::assert_snapshot!(fault(|it| it.field("age")), @"type-mismatch: `User.age`: expected a boolean as a condition, got integer");
     insta::assert_snapshot!(fault(|it| {
         let age = it.field("age");
         it.unary(UnaryOperator::Not, age)
-    }), @"type-mismatch: `User.age`: the operand is a boolean");
+    }), @"type-mismatch: `User.age`: expected a boolean, got integer");
     insta::assert_snapshot!(fault(|it| {
         let (age, list) = (it.field("age"), it.list(0, ScalarType::Text));
         it.binary(age, B::NotInList, list)
@@ -636,11 +649,11 @@ fn only_what_moves_a_date_is_added_to_it() {
         line(&error(&nodes.select(Select { projection: outputs(&listed), ..all("User") })))
     });
     insta::assert_snapshot!(faults.join("\n"), @r"
-type-mismatch: `User.born`, `User.break`: date is no number
-type-mismatch: `User.born`: date is no number
-type-mismatch: `User.created_at`: timestamptz is no number
-type-mismatch: `User.created_at`: timestamptz is no number
-type-mismatch: `User.created_at`, `User.break`: timestamptz is no number
-type-mismatch: `User.break`, `User.created_at`: interval is no number
+type-mismatch: `User.born`, `User.break`: expected a number, got date
+type-mismatch: `User.born`: expected a number, got date
+type-mismatch: `User.created_at`: expected a number, got timestamptz
+type-mismatch: `User.created_at`: expected a number, got timestamptz
+type-mismatch: `User.created_at`, `User.break`: expected a number, got timestamptz
+type-mismatch: `User.break`, `User.created_at`: expected a number, got interval
 ");
 }

@@ -42,7 +42,7 @@ postgres: SELECT "t0"."id", CASE WHEN "t0"."stars" >= $1 THEN $2 WHEN "t0"."star
     insta::assert_snapshot!(error(&query), @"invalid-query: `case` has at least one branch");
     let no_condition = nodes.case(&[(title, one)], None);
     let query = nodes.select(Select { projection: outputs(&[no_condition]), ..all("Post") });
-    insta::assert_snapshot!(error(&query), @"type-mismatch: `Post.title`: a condition is a boolean");
+    insta::assert_snapshot!(error(&query), @"type-mismatch: `Post.title`: expected a boolean as a condition, got text");
 }
 
 #[test]
