@@ -316,6 +316,28 @@ async def test_creating_tables_changes_no_table_that_is_there(connected: str) ->
     ]
 
 
+async def test_a_new_table_is_refused_if_its_index_has_a_name_that_is_taken(connected: str) -> None:
+    person(indexes=[("name",)])
+    await ferro.create_tables()
+    person()
+    type(ferro.Model)(
+        "Pet",
+        (ferro.Model,),
+        {
+            "__module__": __name__,
+            "__annotations__": {"id": int | None, "name": str},
+            "id": ferro.Field(default=None, primary_key=True),
+        },
+        table="migrated_pet",
+        indexes=[ferro.Index("name", name="migrated_person_name_idx")],
+    )
+    says = "table `migrated_person` has an index of that name: drop or rename that, or name this"
+    with pytest.raises(ferro.UnsupportedError, match=says):
+        await ferro.create_tables()
+    with pytest.raises(ferro.UndefinedObject):
+        await ferro.fetch_all("SELECT id FROM migrated_pet")
+
+
 async def test_a_cancelled_migration_is_done_or_not(connected: str) -> None:
     first = person()
     await ferro.create_tables()

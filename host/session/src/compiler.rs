@@ -48,7 +48,8 @@ pub trait Catalog: Send + Sync {
     /// # Errors
     ///
     /// `invalid-schema`, if two models have the same table on that database; `invalid-query`, if
-    /// `found` is not a result of these statements.
+    /// `found` is not a result of these statements; `unsupported`, if the database cannot have a
+    /// foreign key or an index of a new table.
     fn create_tables(
         &self,
         dialect: Dialect,
