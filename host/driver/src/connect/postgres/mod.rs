@@ -107,7 +107,9 @@ async fn seen_address(connection: &mut PgConnection) -> Result<Option<SocketAddr
         // It is not known to be PostgreSQL.
         return Ok(None);
     }
-    let asked = sqlx::raw_sql("SELECT host(inet_client_addr()), inet_client_port()");
+    let asked = sqlx::raw_sql(
+        "SELECT pg_catalog.host(pg_catalog.inet_client_addr()), pg_catalog.inet_client_port()",
+    );
     let row = match asked.fetch_one(connection).await {
         Ok(row) => row,
         // Its functions may be revoked.
