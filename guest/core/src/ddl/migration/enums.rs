@@ -17,8 +17,8 @@ use crate::sql::quoted;
 #[derive(Clone, Copy)]
 pub(super) struct Replaced {
     /// Its position.
-    index: usize,
-    risk: Risk,
+    pub(super) index: usize,
+    pub(super) risk: Risk,
 }
 
 /// The enums that others have to take the place of, and what that puts at risk: all columns change

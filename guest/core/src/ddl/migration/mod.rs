@@ -177,6 +177,16 @@ struct Pair<'a> {
     shadow: Option<&'a FoundTable>,
     /// The enums that others take the place of.
     replaced: &'a [Replaced],
+    /// What waits for foreign keys.
+    held: &'a [Held],
+}
+
+/// What can change only once a foreign key is dropped that stays until something may be lost.
+struct Held {
+    /// The place of its table among those of the models.
+    table: usize,
+    /// The place of a column; none: all that makes keys, and the names of indexes.
+    column: Option<usize>,
 }
 
 /// The tables that are there, and those that are not. A view in the place of one is neither.
@@ -191,7 +201,7 @@ fn pairs<'a>(
             Some(it) => {
                 let shadow = found.position(SHADOWS, &shadow(position));
                 let shadow = shadow.map(|it| &found.tables[it]);
-                there.push(Pair { position, table, found: it, shadow, replaced });
+                there.push(Pair { position, table, found: it, shadow, replaced, held: &[] });
             }
             None if found.is_other(table.table) => {}
             None => missing.push(table),
@@ -224,7 +234,7 @@ fn index_reason(index: &IndexDefinition<'_>) -> &'static str {
 }
 
 const SOMEBODY_ELSES: &str = "no model has it, and it may be somebody else's";
-const STANDS_IN_THE_WAY: &str = "what others made for the present type has to go before";
+const STANDS_IN_THE_WAY: &str = "what needs the present type has to go first";
 const LOSES_VALUES: &str = "values may change, and it fails if one cannot be converted";
 const NO_VALUE: &str = "it fails if there are rows, which get no value: give the field a default";
 
@@ -234,6 +244,19 @@ impl Pair<'_> {
         let renamed = if self.found.former.is_some() { Risk::Blocking } else { Risk::Safe };
         let wanted = self.table.columns.iter().filter(|it| columns.contains(&it.name));
         wanted.fold(renamed, |risk, column| risk.max(self.risk_of_column(column)))
+    }
+
+    /// Whether a column waits for a foreign key; if none is named, whether keys do.
+    fn holds(&self, column: Option<&str>) -> bool {
+        let mut held = self.held.iter().filter(|it| it.table == self.position);
+        let name = |index: usize| self.table.columns.get(index).map(|it| it.name);
+        held.any(|it| it.column.and_then(name) == column)
+    }
+
+    /// What a key or an index needs of the columns it is about, and of those before it.
+    fn risk_of_key(&self, columns: &[&str]) -> Risk {
+        let key = if self.holds(None) { Risk::Destructive } else { Risk::Safe };
+        self.risk_of(columns).max(key)
     }
 
     fn risk_of_column(&self, column: &ColumnDefinition<'_>) -> Risk {
@@ -247,7 +270,7 @@ impl Pair<'_> {
         let kind = kind.map_or(Risk::Safe, |it| {
             types::risk(&there.kind, &it.kind, column.enumeration.is_some())
         });
-        let kind = match self.is_watched(column) {
+        let kind = match self.is_watched(column) || self.holds(Some(column.name)) {
             true => Risk::Destructive,
             false => kind,
         };

@@ -4,6 +4,7 @@ mod adoption;
 mod any;
 mod apply;
 mod interrupted;
+mod keys;
 mod names;
 mod others;
 mod own;

@@ -41,7 +41,7 @@ impl Change<'_> {
     }
 
     /// What dropping a constraint costs; none, if it stays.
-    fn fate(&self, there: &FoundConstraint) -> Option<(Risk, Option<&'static str>)> {
+    pub(super) fn fate(&self, there: &FoundConstraint) -> Option<(Risk, Option<&'static str>)> {
         let Pair { table, .. } = self.pair;
         if table.constraints.iter().any(|it| self.is(it, there))
             || table.indexes.iter().any(|it| serves_as(there, it))
@@ -59,8 +59,7 @@ impl Change<'_> {
         });
         let is_soon = match &there.rule {
             FoundRule::Check { condition, .. } => self.is_soon_in_the_way(condition),
-            // Its columns get another type, each for itself.
-            _ => other.is_some() && matches!(there.rule, FoundRule::ForeignKey(_)),
+            _ => false,
         };
         Some(fate(there.ours, other.map(|it| if is_soon { Risk::Blocking } else { it })))
     }

@@ -2,6 +2,7 @@
 
 mod columns;
 mod constraints;
+mod held;
 
 use ferro_wit::plan::Risk;
 use ferro_wit::types::Dialect;
@@ -24,8 +25,10 @@ pub(super) fn alter(
     tables: &[TableDefinition<'_>],
     found: &Found,
 ) {
-    let replaced = enums::replaced(&catalog.enums, tables, found);
-    let (there, missing) = pairs(tables, found, &replaced);
+    let mut replaced = enums::replaced(&catalog.enums, tables, found);
+    let held = held::held(tables, found, &mut replaced);
+    let (mut there, missing) = pairs(tables, found, &replaced);
+    there.iter_mut().for_each(|it| it.held = &held);
     let tables: Vec<_> = there.iter().map(|it| Change::new(it, &there, found)).collect();
     // Foreign keys go first and come last, as they need the keys of others.
     let mut dropped = Freed::new();
@@ -184,7 +187,7 @@ impl<'a> Change<'a> {
     /// What a constraint needs of the columns it is about.
     fn risk_of(&self, rule: &Rule<'_>) -> Risk {
         match rule {
-            Rule::PrimaryKey(columns) | Rule::Unique(columns) => self.pair.risk_of(columns),
+            Rule::PrimaryKey(columns) | Rule::Unique(columns) => self.pair.risk_of_key(columns),
             Rule::Check(condition) => self.risk_of_condition(condition),
             Rule::ForeignKey(it) => {
                 let target = self.target(it).map(|target| target.risk_of_key(&it.target_columns));
@@ -201,7 +204,7 @@ impl<'a> Change<'a> {
 
     fn risk_of_index(&self, index: &IndexDefinition<'_>) -> Risk {
         let condition = index.condition.as_deref().map(|it| self.risk_of_condition(it));
-        self.pair.risk_of(&index.columns).max(condition.unwrap_or(Risk::Safe))
+        self.pair.risk_of_key(&index.columns).max(condition.unwrap_or(Risk::Safe))
     }
 
     /// What a reference to columns of the table needs.
@@ -211,8 +214,10 @@ impl<'a> Change<'a> {
         let mut indexes = table.indexes.iter().filter(|it| it.is_key(columns));
         let is_new =
             !constraints.any(|it| self.is_there(it)) && !indexes.any(|it| self.has_index(it));
-        let key = if is_new { Risk::Blocking } else { Risk::Safe };
-        self.pair.risk_of(columns).max(key)
+        match is_new {
+            true => self.pair.risk_of_key(columns).max(Risk::Blocking),
+            false => self.pair.risk_of(columns),
+        }
     }
 
     fn comment(&self, steps: &mut Steps) {

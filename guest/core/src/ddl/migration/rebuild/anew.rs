@@ -10,7 +10,7 @@ use super::{Change, Stage, declared};
 use crate::ddl::definition::ColumnDefinition;
 use crate::ddl::migration::found::{FoundColumn, FoundConstraint, FoundRule};
 use crate::ddl::migration::{LOSES_VALUES, SOMEBODY_ELSES, types};
-use crate::ddl::{Steps, create_table};
+use crate::ddl::{NEEDS_OTHERS, Steps, create_table};
 use crate::dialect::Spelling as _;
 use crate::error::shown;
 use crate::sql::{quoted, quoted_list};
@@ -31,6 +31,8 @@ impl Change<'_> {
         } else if !extras.is_empty() {
             let lost = format!("the table loses what no model asks for: {}", extras.join(", "));
             (Risk::Destructive, lost.into())
+        } else if self.waits {
+            (Risk::Destructive, NEEDS_OTHERS.into())
         } else {
             (Risk::Blocking, "the table is written anew".into())
         }

@@ -20,7 +20,8 @@ use crate::error::shown;
 
 pub(super) fn rebuild(steps: &mut Steps, tables: &[TableDefinition<'_>], found: &Found) {
     let (there, missing) = pairs(tables, found, &[]);
-    let changes: Vec<_> = there.iter().map(|it| Change::new(it, found)).collect();
+    let mut changes: Vec<_> = there.iter().map(|it| Change::new(it, found)).collect();
+    wait_for_targets(&mut changes);
     let (ready, _): (Vec<_>, Vec<_>) = changes.iter().partition(|it| !it.waits_for_names());
     // An index may have the name of another table's new one.
     ready.iter().for_each(|it| it.drop_indexes(steps));
@@ -44,6 +45,20 @@ pub(super) fn rebuild(steps: &mut Steps, tables: &[TableDefinition<'_>], found: 
     ready.iter().for_each(|it| it.drop_others(steps));
 }
 
+/// Lets tables wait that would get foreign keys to what waits itself.
+fn wait_for_targets(changes: &mut [Change<'_>]) {
+    let waits = |change: &Change<'_>, changes: &[Change<'_>]| {
+        let risk = |reference: &Reference<'_>| {
+            let target = changes.iter().find(|it| it.pair.table.table == reference.target);
+            target.map_or(Risk::Safe, |it| it.risk_of_key(reference))
+        };
+        !change.waits && change.new_references().any(|it| risk(it) == Risk::Destructive)
+    };
+    while let Some(next) = changes.iter().position(|it| waits(it, changes)) {
+        changes[next].waits = true;
+    }
+}
+
 /// A table is made anew without loss first, and then again where values change with their type, and
 /// rules are lost that may be somebody else's.
 #[derive(Clone, Copy, PartialEq)]
@@ -65,6 +80,8 @@ struct Change<'a> {
     kept: Vec<&'a FoundConstraint>,
     /// What can only be changed with the whole table.
     differences: Vec<String>,
+    /// A new foreign key refers to what is there only once something may be lost.
+    waits: bool,
 }
 
 impl<'a> Change<'a> {
@@ -106,7 +123,8 @@ impl<'a> Change<'a> {
             _ => true,
         });
         let (kept, differences) = (Vec::new(), Vec::new());
-        let mut change = Self { pair, found, database, table, converted, kept, differences };
+        let waits = false;
+        let mut change = Self { pair, found, database, table, converted, kept, differences, waits };
         change.kept = found.constraints.iter().filter(|it| change.keeps(it)).collect();
         change.differences = change.find_differences();
         change
@@ -157,6 +175,18 @@ impl<'a> Change<'a> {
         let is_wanted =
             |name: &str| self.table.columns.iter().any(|it| it.name.eq_ignore_ascii_case(name));
         found.columns.iter().filter(move |it| !is_wanted(&it.name))
+    }
+
+    /// The foreign keys that the table gets.
+    fn new_references(&self) -> impl Iterator<Item = &Reference<'a>> {
+        let rules = self.table.constraints.iter().map(|it| &it.rule);
+        let is_there = |rule: &Rule<'_>| {
+            self.found.constraints.iter().any(|it| same_rule(self.database, rule, it))
+        };
+        rules.filter(move |it| !is_there(it)).filter_map(|it| match it {
+            Rule::ForeignKey(reference) => Some(reference),
+            _ => None,
+        })
     }
 
     /// What a reference to the table needs.
