@@ -44,6 +44,8 @@ pub(crate) struct ColumnDefinition<'a> {
 pub(crate) struct Constraint<'a> {
     pub(crate) name: String,
     pub(crate) rule: Rule<'a>,
+    /// The column that a check limits where its type does not.
+    pub(crate) limits: Option<&'a str>,
 }
 
 /// What a constraint asks for.
@@ -154,6 +156,7 @@ impl<'a> Definer<'a> {
         let mut constraints = vec![Constraint {
             name: self.names.make(table, std::iter::empty(), "pkey"),
             rule: Rule::PrimaryKey(key),
+            limits: None,
         }];
         constraints.extend([&join.source, &join.target].map(|it| self.join_key(join, it)));
         let back: Vec<_> = join.target.columns.iter().map(String::as_str).collect();
@@ -202,6 +205,7 @@ impl<'a> Definer<'a> {
         Some(Constraint {
             name: self.names.make(&model.table.name, std::iter::empty(), "pkey"),
             rule: Rule::PrimaryKey(fields.map(|it| it.column.as_str()).collect()),
+            limits: None,
         })
     }
 
@@ -218,7 +222,7 @@ impl<'a> Definer<'a> {
         let keys = keys.iter().map(|key| {
             let columns: Vec<_> = key.iter().map(|it| model.fields[*it].column.as_str()).collect();
             let name = self.names.make(&model.table.name, columns.iter().copied(), "key");
-            Constraint { name, rule: Rule::Unique(columns) }
+            Constraint { name, rule: Rule::Unique(columns), limits: None }
         });
         keys.collect()
     }
@@ -236,6 +240,7 @@ impl<'a> Definer<'a> {
                 on_delete: key.on_delete,
                 on_update: key.on_update,
             }),
+            limits: None,
         }
     }
 
@@ -252,10 +257,11 @@ impl<'a> Definer<'a> {
                 on_delete: ReferentialAction::Cascade,
                 on_update: ReferentialAction::Cascade,
             }),
+            limits: None,
         }
     }
 
-    fn checks(&mut self, model: &Model) -> Vec<Constraint<'a>> {
+    fn checks(&mut self, model: &'a Model) -> Vec<Constraint<'a>> {
         let features = self.dialect.features();
         let mut conditions = Vec::new();
         for field in &model.fields {
@@ -271,17 +277,22 @@ impl<'a> Definer<'a> {
                 _ => continue,
             };
             let columns = std::iter::once(column.as_str());
-            conditions.push((self.names.make(&model.table.name, columns, "check"), condition));
+            let name = self.names.make(&model.table.name, columns, "check");
+            conditions.push((name, condition, Some(column.as_str())));
         }
         for found in &model.checks {
             let name = match &found.name {
                 Some(name) => name.clone(),
                 None => self.names.make(&model.table.name, std::iter::empty(), "check"),
             };
-            conditions.push((name, check::sql(self.dialect, model, found)));
+            conditions.push((name, check::sql(self.dialect, model, found), None));
         }
-        let conditions = conditions.into_iter();
-        conditions.map(|(name, it)| Constraint { name, rule: Rule::Check(it) }).collect()
+        let checks = conditions.into_iter().map(|(name, condition, limits)| Constraint {
+            name,
+            rule: Rule::Check(condition),
+            limits,
+        });
+        checks.collect()
     }
 
     fn indexes(&mut self, model: &'a Model) -> Vec<IndexDefinition<'a>> {

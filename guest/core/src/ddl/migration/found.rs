@@ -5,7 +5,7 @@ use ferro_wit::types::{Dialect, Error, ErrorKind};
 use serde::Deserialize;
 
 use super::matching::Naming;
-use super::tokens;
+use super::{checks, tokens};
 use crate::catalog::Table;
 use crate::ddl::definition::TableDefinition;
 use crate::dialect::Spelling as _;
@@ -114,9 +114,23 @@ pub(super) struct FoundConstraint {
     /// Its name is one that Ferro makes, and not somebody else's.
     #[serde(skip)]
     pub(super) ours: bool,
+    /// It is a check that a model could ask for, under any name.
+    #[serde(skip)]
+    pub(super) asked: bool,
+    /// The column that it limits, as Ferro does where types do not.
+    #[serde(skip)]
+    pub(super) limits: Option<String>,
     /// Ferro made the name when the table or a column was called otherwise.
     #[serde(skip)]
     pub(super) outdated: bool,
+}
+
+impl FoundConstraint {
+    /// One that is somebody else's until it is found to be Ferro's.
+    fn new(name: Option<String>, rule: FoundRule) -> Self {
+        let (unlike, ours, asked, outdated) = (false, false, false, false);
+        Self { name, rule, unlike, ours, asked, limits: None, outdated }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -228,7 +242,7 @@ impl Found {
         for definition in tables {
             let schema = self.schema_of(definition.table);
             if let Some(position) = self.position(schema, &definition.table.name) {
-                self.tables[position].claim(definition);
+                self.tables[position].claim(self.dialect, definition);
             }
         }
     }
@@ -360,18 +374,30 @@ impl FoundTable {
         }
     }
 
-    fn claim(&mut self, definition: &TableDefinition<'_>) {
+    fn claim(&mut self, dialect: Dialect, definition: &TableDefinition<'_>) {
         let (now, ever) = (Naming::now(definition), Naming::ever(definition));
-        for constraint in &mut self.constraints {
-            let FoundConstraint { name, rule, ours, outdated, .. } = constraint;
-            if name.is_none() && !matches!(rule, FoundRule::Check { .. }) {
-                *name = self.names.iter().find(|it| ever.is_for(rule, it)).cloned();
+        for there in &mut self.constraints {
+            match (&there.rule, &there.name) {
+                (FoundRule::Check { condition, columns }, Some(name)) => {
+                    let columns = columns.as_deref().unwrap_or_default();
+                    there.asked = checks::is_of_model(dialect, condition, columns);
+                    let limits = |it: &&String| {
+                        checks::limits(dialect, condition, it) && ever.is_for_limit(it, name)
+                    };
+                    there.limits = columns.iter().find(limits).cloned();
+                }
+                (FoundRule::Check { .. }, None) | (_, Some(_)) => {}
+                (_, None) => {
+                    there.name = self.names.iter().find(|it| ever.is_for(there, it)).cloned();
+                }
             }
             let is_for =
-                |naming: Naming<'_>| name.as_ref().is_some_and(|it| naming.is_for(rule, it));
-            let is_wanted = definition.constraints.iter().any(|it| name.as_ref() == Some(&it.name));
-            *ours = is_for(ever);
-            *outdated = *ours && !is_for(now) && !is_wanted;
+                |naming: Naming<'_>| there.name.as_ref().is_some_and(|it| naming.is_for(there, it));
+            let is_wanted =
+                definition.constraints.iter().any(|it| there.name.as_ref() == Some(&it.name));
+            let (is_for_now, is_ours) = (is_for(now), is_for(ever));
+            there.ours = is_ours;
+            there.outdated = is_ours && !is_for_now && !is_wanted;
         }
         for index in &mut self.indexes {
             index.ours = ever.is_for_index(index);
@@ -387,8 +413,7 @@ impl FoundTable {
             let columns = columns.filter(|it| tokens::mentions(Dialect::Sqlite, condition, it));
             let columns = Some(columns.collect());
             let rule = FoundRule::Check { condition: condition.to_owned(), columns };
-            let (unlike, ours, outdated) = (false, false, false);
-            self.constraints.push(FoundConstraint { name, rule, unlike, ours, outdated });
+            self.constraints.push(FoundConstraint::new(name, rule));
         }
     }
 

@@ -5,7 +5,9 @@ use ferro_wit::schema::ReferentialAction;
 use super::found::{Found, FoundConstraint, FoundIndex, FoundReference, FoundRule, FoundTable};
 use crate::catalog::{MAX_NAME_BYTES, shorten};
 pub(super) use crate::ddl::definition::same_set;
-use crate::ddl::definition::{ColumnDefinition, IndexDefinition, Reference, Rule, TableDefinition};
+use crate::ddl::definition::{
+    ColumnDefinition, Constraint, IndexDefinition, Reference, Rule, TableDefinition,
+};
 
 /// Whether a rule is the same as one that is there. Conditions are compared as texts.
 pub(super) fn same_rule(found: &Found, wanted: &Rule<'_>, there: &FoundConstraint) -> bool {
@@ -66,18 +68,21 @@ impl<'a> Naming<'a> {
         Self { former: table.former, columns: &table.columns, ..Self::now(table) }
     }
 
-    /// Whether a name is one for a rule.
-    pub(super) fn is_for(self, rule: &FoundRule, name: &str) -> bool {
+    /// Whether a name is one for a constraint. Checks need to be such as Ferro writes, too.
+    pub(super) fn is_for(self, there: &FoundConstraint, name: &str) -> bool {
         let is = |columns: &[String], suffix| self.is_of(columns, suffix, name);
-        match rule {
-            FoundRule::PrimaryKey { .. } => is(&[], "pkey"),
-            FoundRule::Unique { columns } => is(columns, "key"),
-            FoundRule::ForeignKey(it) => is(&it.columns, "fkey"),
-            FoundRule::Check { columns, .. } => {
-                let mut columns = columns.iter().flatten();
-                is(&[], "check") || columns.any(|it| is(std::slice::from_ref(it), "check"))
-            }
+        match (&there.rule, &there.limits) {
+            (FoundRule::PrimaryKey { .. }, _) => is(&[], "pkey"),
+            (FoundRule::Unique { columns }, _) => is(columns, "key"),
+            (FoundRule::ForeignKey(it), _) => is(&it.columns, "fkey"),
+            (FoundRule::Check { .. }, Some(column)) => self.is_for_limit(column, name),
+            (FoundRule::Check { .. }, None) => there.asked && is(&[], "check"),
         }
+    }
+
+    /// Whether a name is one for a check that limits a column.
+    pub(super) fn is_for_limit(self, column: &String, name: &str) -> bool {
+        self.is_of(std::slice::from_ref(column), "check", name)
     }
 
     /// Whether an index has one of its own.
@@ -118,12 +123,23 @@ fn begin_alike(one: &str, other: &str) -> bool {
     one.bytes().zip(other.bytes()).take(MAX_NAME_BYTES / 2).all(|(one, other)| one == other)
 }
 
-/// Whether a table has one of the two at most.
-pub(super) fn takes_place(wanted: &Rule<'_>, there: &FoundRule) -> bool {
-    match (wanted, there) {
+/// Whether a rule is to be in the place of one that is there.
+pub(super) fn takes_place(wanted: &Constraint<'_>, there: &FoundConstraint) -> bool {
+    let same_name = || there.name.as_ref() == Some(&wanted.name);
+    match (&wanted.rule, &there.rule) {
+        // A table has one of the two at most.
         (Rule::PrimaryKey(_), FoundRule::PrimaryKey { .. }) => true,
-        (Rule::ForeignKey(wanted), FoundRule::ForeignKey(there)) => wanted.columns == there.columns,
-        _ => false,
+        (Rule::ForeignKey(wanted), FoundRule::ForeignKey(there))
+            if wanted.columns == there.columns =>
+        {
+            true
+        }
+        (Rule::Check(_), FoundRule::Check { .. }) => match (wanted.limits, &there.limits) {
+            (Some(wanted), Some(there)) => wanted == there,
+            (None, None) => there.asked && same_name(),
+            _ => false,
+        },
+        _ => there.ours && same_name(),
     }
 }
 

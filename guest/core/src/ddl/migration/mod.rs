@@ -5,6 +5,7 @@
 //! others, and triggers.
 
 mod alter;
+mod checks;
 mod enums;
 mod found;
 mod introspection;
@@ -24,7 +25,7 @@ use crate::error::{shown, unsupported};
 use crate::sql::quoted;
 use enums::Replaced;
 use found::{Found, FoundColumn, FoundConstraint, FoundIndex, FoundRule, FoundTable, Taken};
-use matching::may_be_key;
+use matching::{may_be_key, takes_place};
 
 impl Catalog {
     /// The statements that ask a database what it has where the models have their tables. They are
@@ -299,8 +300,7 @@ impl Pair<'_> {
     /// The same of somebody else's check.
     fn is_checked_by(&self, check: &FoundConstraint, column: &ColumnDefinition<'_>) -> bool {
         let FoundRule::Check { condition, .. } = &check.rule else { return false };
-        let is_others =
-            self.table.constraints.iter().all(|it| check.name.as_ref() != Some(&it.name));
+        let is_others = !self.table.constraints.iter().any(|it| takes_place(it, check));
         !check.ours
             && is_others
             && self.is_another_type(column)

@@ -35,12 +35,16 @@ pub(super) fn checks(sql: &str) -> Vec<(Option<String>, &str)> {
     checks
 }
 
+/// All tokens but white space and comments.
+pub(super) fn words(sql: &str, dialect: Dialect) -> impl Iterator<Item = &str> {
+    Tokens::of(sql, dialect).map(|(_, it)| it).filter(|it| !is_space(it))
+}
+
 /// The names of all constraints of a table of SQLite.
 pub(super) fn constraints(sql: &str) -> Vec<String> {
-    let tokens = Tokens::of(sql, Dialect::Sqlite).map(|(_, it)| it).filter(|it| !is_space(it));
     let mut names = Vec::new();
     let mut is_name = false;
-    for token in tokens {
+    for token in words(sql, Dialect::Sqlite) {
         if is_name {
             names.push(bare(token));
         }
@@ -131,7 +135,7 @@ pub(super) fn mentions(dialect: Dialect, sql: &str, name: &str) -> bool {
 }
 
 /// A name without its quotes. A text keeps its own.
-fn bare(token: &str) -> String {
+pub(super) fn bare(token: &str) -> String {
     let inside = |open, close| token.strip_prefix(open).and_then(|it| it.strip_suffix(close));
     for quote in ["\"", "`"] {
         if let Some(name) = inside(quote, quote) {
@@ -140,6 +144,10 @@ fn bare(token: &str) -> String {
     }
     inside("[", "]").unwrap_or(token).to_owned()
 }
+
+/// What the name of a type of PostgreSQL may go on with.
+pub(super) const MORE_OF_TYPES: [&str; 6] =
+    ["precision", "time", "varying", "with", "without", "zone"];
 
 /// Which tokens name a type, as PostgreSQL writes them behind two colons.
 #[derive(Default)]
@@ -153,7 +161,6 @@ struct Types {
 impl Types {
     /// Whether the next token of a text belongs to the name of a type.
     fn has(&mut self, dialect: Dialect, token: &str) -> bool {
-        const MORE: [&str; 6] = ["precision", "time", "varying", "with", "without", "zone"];
         if dialect == Dialect::Sqlite || is_space(token) {
             return false;
         }
@@ -165,7 +172,7 @@ impl Types {
             "." if self.goes_on => self.begins = true,
             "(" | ")" => {}
             _ if begins => self.goes_on = true,
-            _ => self.goes_on &= is_digits || MORE.contains(&token),
+            _ => self.goes_on &= is_digits || MORE_OF_TYPES.contains(&token),
         }
         begins || self.goes_on
     }

@@ -3,6 +3,7 @@
 mod adoption;
 mod any;
 mod apply;
+mod checks;
 mod interrupted;
 mod keys;
 mod names;
@@ -125,11 +126,11 @@ async fn takes(database: &Database, sql: &str) {
     done.unwrap_or_else(|error| panic!("{:?}: `{sql}`: {error}", database.dialect()));
 }
 
-/// A model with a column of each type, with constants of all kinds as defaults and in checks.
-fn all_types(random: &mut Generator) -> Schema {
+/// The types that compare, each with a value.
+fn all_kinds() -> [(ColumnType, Value); 18] {
     let time = 45_296_000_001;
     let instant = 1_700_000_000_123_456;
-    let kinds = [
+    [
         (ColumnType::Boolean, Value::Boolean(true)),
         (ColumnType::Integer(IntegerWidth::Small), Value::Integer(-3)),
         (number(), Value::Integer(7)),
@@ -151,7 +152,12 @@ fn all_types(random: &mut Generator) -> Schema {
         (ColumnType::Timestamp, Value::Timestamp(instant)),
         (ColumnType::Timestamptz, Value::Timestamptz(instant)),
         (ColumnType::Enumeration("mood".into()), Value::Text("so-so".into())),
-    ];
+    ]
+}
+
+/// A model with a column of each type, with constants of all kinds as defaults and in checks.
+fn all_types(random: &mut Generator) -> Schema {
+    let kinds = all_kinds();
     let others = [
         (ColumnType::Interval, Value::Interval(Interval { months: 1, days: -2, microseconds: -3 })),
         (ColumnType::Json, Value::Json(r#"{"b": [1, 2.50], "a": "it's"}"#.into())),

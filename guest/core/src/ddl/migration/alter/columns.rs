@@ -52,7 +52,7 @@ impl Change<'_> {
         if table.constraints.iter().any(|it| self.is(it, key)) {
             return None;
         }
-        let mut other = table.constraints.iter().filter(|it| takes_place(&it.rule, &key.rule));
+        let mut other = table.constraints.iter().filter(|it| takes_place(it, key));
         let other = other.next().map(|it| self.risk_of(&it.rule)).unwrap_or(Risk::Safe);
         Some(other.max(Risk::Blocking))
     }

@@ -7,7 +7,7 @@ use ferro_wit::types::Dialect;
 
 use super::Change;
 use crate::ddl::Steps;
-use crate::ddl::definition::Rule;
+use crate::ddl::definition::{IndexDefinition, Rule};
 use crate::ddl::migration::found::{FoundConstraint, FoundRule};
 use crate::ddl::migration::matching::{keeps_unique, same_set, serves_as, takes_place};
 use crate::ddl::migration::{Pair, SOMEBODY_ELSES, index_reason, renames, tokens};
@@ -48,20 +48,32 @@ impl Change<'_> {
         {
             return None;
         }
-        let is_name = |it: &String| there.name.as_ref() == Some(it);
         let mut constraints = table.constraints.iter();
-        let other = constraints.find(|it| {
-            self.matches(it, there) || is_name(&it.name) || takes_place(&it.rule, &there.rule)
-        });
+        let other = constraints.find(|it| self.matches(it, there) || takes_place(it, there));
         let other = other.map(|it| self.risk_of(&it.rule)).or_else(|| {
-            let mut indexes = table.indexes.iter().filter(|it| is_name(&it.name));
-            indexes.next().map(|it| self.risk_of_index(it))
+            let has_index =
+                matches!(there.rule, FoundRule::PrimaryKey { .. } | FoundRule::Unique { .. });
+            let is_name = |it: &&IndexDefinition<'_>| there.name.as_ref() == Some(&it.name);
+            let index = table.indexes.iter().find(is_name).filter(|_| has_index);
+            index.map(|it| self.risk_of_index(it))
         });
         let is_soon = match &there.rule {
             FoundRule::Check { condition, .. } => self.is_soon_in_the_way(condition),
             _ => false,
         };
         Some(fate(there.ours, other.map(|it| if is_soon { Risk::Blocking } else { it })))
+    }
+
+    /// What the name of a new constraint needs: something of others may have it.
+    pub(super) fn risk_of_name(&self, name: &str) -> Risk {
+        let Pair { table, found, .. } = self.pair;
+        let goes_on = |there: &FoundConstraint| {
+            let mut constraints = table.constraints.iter();
+            constraints.any(|it| self.matches(it, there) || takes_place(it, there))
+        };
+        let mut named = found.constraints.iter().filter(|it| it.name.as_deref() == Some(name));
+        let is_taken = named.any(|it| !it.ours && !goes_on(it));
+        if is_taken { Risk::Destructive } else { Risk::Safe }
     }
 
     /// Whether a condition names a column that gets another type before anything is lost. It cannot
@@ -203,7 +215,8 @@ impl Change<'_> {
             if is_key != foreign_keys || self.is_there(wanted) {
                 continue;
             }
-            steps.needing(self.risk_of(&wanted.rule)).push_risk(
+            let name = self.risk_of_name(&wanted.name);
+            steps.needing(self.risk_of(&wanted.rule).max(name)).push_risk(
                 format!("ALTER TABLE {} ADD {}", self.name, wanted.sql(Dialect::Postgres)),
                 format!("add {} to table {}", shown(&wanted.name), self.shown()),
                 Risk::Blocking,

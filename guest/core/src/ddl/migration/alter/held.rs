@@ -35,7 +35,7 @@ pub(super) fn held(
     }
 }
 
-/// What would not wait for the foreign keys of a table, though they stay until something may be lost.
+/// What would not wait for those foreign keys of a table that stay until something may be lost.
 fn waiting(pair: &Pair<'_>, pairs: &[Pair<'_>], found: &Found) -> Vec<Held> {
     let change = Change::new(pair, pairs, found);
     let mut waiting = Vec::new();

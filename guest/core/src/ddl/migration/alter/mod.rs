@@ -212,12 +212,14 @@ impl<'a> Change<'a> {
         let Pair { table, .. } = self.pair;
         let mut constraints = table.constraints.iter().filter(|it| it.rule.is_key(columns));
         let mut indexes = table.indexes.iter().filter(|it| it.is_key(columns));
-        let is_new =
-            !constraints.any(|it| self.is_there(it)) && !indexes.any(|it| self.has_index(it));
-        match is_new {
-            true => self.pair.risk_of_key(columns).max(Risk::Blocking),
-            false => self.pair.risk_of(columns),
+        if constraints.clone().any(|it| self.is_there(it)) || indexes.any(|it| self.has_index(it)) {
+            return self.pair.risk_of(columns);
         }
+        let new = match constraints.next() {
+            Some(new) => self.risk_of(&new.rule).max(self.risk_of_name(&new.name)),
+            None => self.pair.risk_of_key(columns),
+        };
+        new.max(Risk::Blocking)
     }
 
     fn comment(&self, steps: &mut Steps) {

@@ -111,6 +111,7 @@ impl<'a> Change<'a> {
                 table.constraints.push(Constraint {
                     name: format!("{}_pkey", table.table.name),
                     rule: Rule::PrimaryKey(vec![column.name]),
+                    limits: None,
                 });
             }
         }
@@ -135,13 +136,13 @@ impl<'a> Change<'a> {
         let mut wanted = self.pair.table.constraints.iter();
         let is_wanted = wanted.clone().any(|it| same_rule(self.database, &it.rule, there))
             || self.table.indexes.iter().any(|it| serves_as(there, it));
-        let other = wanted
-            .find(|it| there.name.as_ref() == Some(&it.name) || takes_place(&it.rule, &there.rule));
-        match other {
+        // What limits a column goes with its type.
+        let waits = |column| self.converted.contains(&column);
+        match wanted.find(|it| takes_place(it, there)) {
             _ if is_wanted || matches!(there.rule, FoundRule::PrimaryKey { .. }) => false,
             // It waits for a column, and this with it.
             Some(other) => self.table.constraints.iter().all(|it| it.rule != other.rule),
-            None => !there.ours,
+            None => !there.ours || there.limits.as_deref().is_some_and(waits),
         }
     }
 
