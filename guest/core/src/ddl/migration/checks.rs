@@ -20,7 +20,8 @@ pub(super) fn limits(dialect: Dialect, condition: &str, column: &str) -> bool {
                 0 => it.starts_with('\''),
                 _ => *it == ",",
             };
-            !features.enums && *name == column && values.iter().enumerate().all(is_one)
+            let are_values = values.len() % 2 == 1 && values.iter().enumerate().all(is_one);
+            !features.enums && *name == column && are_values
         }
         _ => false,
     }
