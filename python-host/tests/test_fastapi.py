@@ -100,7 +100,7 @@ async def _older_tables(url: str, dialect: str) -> None:
     check = ""
     if dialect == "sqlite":
         key = "integer primary key autoincrement not null"
-        check = ", constraint note_title_check check (length(title) <= 80)"
+        check = ', constraint note_title_check check (length("title") <= 80)'
     await ferro.connect(url, "older")
     await ferro.execute(
         f"create table note (id {key}, title varchar(80) not null, text text not null default '', "
