@@ -13,7 +13,7 @@ import pydantic
 
 from .._abstract_query import AbstractQuery
 from .._argument import check
-from .._connections.transaction import Transaction, Using, check_using, runner_for, together
+from .._connections.transaction import Transaction, Using, check_using, together
 from .._expressions.document import JsonValue
 from .._expressions.expression import Expression
 from .._expressions.path import (
@@ -33,7 +33,7 @@ from .._rows.write import loaded, store, with_next_version
 from .._tables.column import Column
 from .._tables.relationship import Relationship
 from .._tables.table import Table, table_of
-from ..exceptions import DeniedError, DoesNotExist, InvalidQuery, NotLoaded
+from ..exceptions import DoesNotExist, InvalidQuery, NotLoaded
 from .loaded import (
     NoRow,
     Unloaded,
@@ -48,9 +48,6 @@ if TYPE_CHECKING:
     from .._models.model import Model
 
 M = TypeVar("M", bound="Model")
-
-_LOCK = ("no-key-update", "wait")
-"""Of a row, without holding up others that refer to it."""
 
 Keys = set[tuple[Any, ...]]
 
@@ -241,7 +238,6 @@ class RelatedRows(Select[M]):
         rows = list(rows)
         kept = set(self._all_keys(rows))
         async with together(self._using) as block:
-            await self._lock_owner(block)
             inside = self.using(block)
             for others in self._with_keys(await self._keys_of(inside.where()) - kept):
                 await inside.remove(*await inside.where(others).all())
@@ -270,25 +266,6 @@ class RelatedRows(Select[M]):
             tuple([_member(it, part) for it, part in zip(columns, key, strict=True)])
             for key in keys
         ]
-
-    async def _lock_owner(self, block: Transaction) -> None:
-        """Wait for other tasks that set the relation: none sees the rows that another is adding.
-        Who may change the relation, but not the owner, does not wait.
-        """
-        relation = self._relation
-        equal = dict(zip(relation.source_fields, self._key(), strict=True))
-        owner: Select[Any] = Select(QuerySpec(relation.source, block))
-        query = owner.where(**equal).values(*equal)._spec.with_(lock=_LOCK)
-        # PostgreSQL refuses a lock to those who may not update the row, and ends the block that it
-        # is in. `ferro.session` has nothing to forget if that is undone.
-        savepoint = await runner_for(block)[1].begin()
-        try:
-            await savepoint.fetch(*prepared(query))
-            await savepoint.commit()
-        except DeniedError:
-            await savepoint.rollback()
-        finally:
-            savepoint.close()
 
     async def _give(self, rows: tuple[M | Key, ...], key: tuple[Any, ...]) -> None:
         relation = self._relation
