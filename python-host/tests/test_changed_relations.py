@@ -44,6 +44,7 @@ class KeyedLabel(ferro.Model, table="keyed_label"):
 class KeyedPhoto(ferro.Model, table="keyed_photo"):
     id: int | None = ferro.Field(default=None, primary_key=True)
     album: Relation[KeyedAlbum | None] = ForeignKey(related_name="photos", default=None)
+    version: int = ferro.Field(default=1, version=True)
 
 
 class KeyedDisc(ferro.Model, table="keyed_disc"):
@@ -90,6 +91,20 @@ async def test_rows_that_hold_the_key_are_given_by_theirs() -> None:
     with pytest.raises(ferro.DoesNotExist, match="a `KeyedPhoto` that was added no longer exists"):
         await album.photos.add(1_000)
     assert [it.id for it in await album.photos.all()] == [third.id]
+
+
+async def test_a_row_that_is_given_twice_is_changed_once() -> None:
+    album, photo = await KeyedAlbum.create(), await KeyedPhoto.create()
+    await album.photos.add(photo, photo, photo.id)  # type: ignore[arg-type]
+    assert photo.version == (await KeyedPhoto.get(photo.id)).version == 2
+    await photo.save()
+
+
+async def test_what_is_no_list_is_refused() -> None:
+    album, tag = await KeyedAlbum.create(), await KeyedLabel.create(name="new")
+    for given in (tag, {"new": tag}, "new"):
+        with pytest.raises(ferro.InvalidQuery, match="`rows` takes a list, not `"):
+            await album.labels.set(given)  # type: ignore[arg-type]
 
 
 async def test_keys_of_several_fields_are_tuples() -> None:

@@ -141,6 +141,16 @@ async def test_an_object_goes_with_its_row_to_another_key() -> None:
         assert await User.get(1_000) is user
 
 
+async def test_an_object_goes_with_a_row_that_update_or_create_gives_another_key() -> None:
+    async with ferro.session():
+        user = await User.create(name="Ada", email="ada@x.org")
+        former = user.id
+        moved, made = await User.update_or_create({"id": former + 70}, email="ada@x.org")
+        assert (moved is user, made) == (True, False)
+        assert await User.get(former + 70) is user
+        assert await User.get_or_none(former) is None
+
+
 async def test_rows_made_in_bulk_are_objects_of_the_session_once_their_keys_are_known() -> None:
     async with ferro.session():
         users = [User(name="Ada"), User(name="Ben")]

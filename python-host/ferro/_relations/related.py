@@ -6,7 +6,7 @@ import datetime
 import decimal
 import enum
 import uuid
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import pydantic
@@ -233,7 +233,7 @@ class RelatedRows(Select[M]):
     async def set(self, rows: Iterable[M | Key]) -> None:
         """Make the relation consist of exactly these rows, or the rows with these keys."""
         check(InvalidQuery, rows=(rows, Iterable))
-        if isinstance(rows, (str, bytes)):
+        if isinstance(rows, (str, bytes, Mapping, pydantic.BaseModel)):
             raise InvalidQuery(f"`rows` takes a list, not `{type(rows).__name__}`")
         rows = list(rows)
         kept = set(self._all_keys(rows))
@@ -276,9 +276,9 @@ class RelatedRows(Select[M]):
             raise DoesNotExist(
                 f"`{relation}`: a `{relation.target.label}` that was added no longer exists"
             )
-        for row in rows:
-            if isinstance(row, pydantic.BaseModel):
-                _set_quietly(row, relation.target_fields, key, self._using, True)
+        instances = {id(row): row for row in rows if isinstance(row, pydantic.BaseModel)}
+        for instance in instances.values():
+            _set_quietly(instance, relation.target_fields, key, self._using, True)
 
     async def _change(self, rows: Select[M], keys: Keys, values: dict[str, Any]) -> int:
         """Update the rows that have one of the keys; return their number."""

@@ -67,20 +67,19 @@ class Session:
             object.__setattr__(known, "_ferro_loaded", row._ferro_loaded)
         return known
 
-    def _track(self, label: str, table: Table, row: Any) -> None:
+    def _track(self, place: _Place, row: Any) -> None:
         """Add the object of a row that is new, or has a new key."""
-        place = _place(label, table, row)
         self._take(place)
         self._put(place, row)
 
-    def _move(self, label: str, table: Table, row: Any, before: _Place) -> None:
+    def _move(self, place: _Place, row: Any, before: _Place) -> None:
         """Move the object of a row to its new place, or put a copy of the object there.
 
         If it comes from another connection, its former row still exists there.
         """
-        former = label == before[0] and self._take(before)
+        former = place[0] == before[0] and self._take(before)
         if self._drop(row) or former:
-            self._track(label, table, row)
+            self._track(place, row)
 
     def _drop(self, row: Any) -> bool:
         """Forget an object; return whether it was known."""
@@ -160,7 +159,7 @@ def track(label: str, table: Table, rows: Iterable[Any]) -> None:
     current = _blocks.current()
     if current is not None:
         for row in rows:
-            current._track(label, table, row)
+            current._track(_place(label, table, row), row)
 
 
 def move(table: Table, rows: Sequence[Any], known: Sequence[tuple[Any, ...]]) -> None:
@@ -171,9 +170,12 @@ def move(table: Table, rows: Sequence[Any], known: Sequence[tuple[Any, ...]]) ->
     for row, now in zip(rows, known, strict=True):
         before: tuple[Any, ...] = getattr(row, "_ferro_loaded", ())
         if len(before) > 1 and any(before[place] != now[place] for place in places):
-            former = _at(before[0], table, tuple(before[place] for place in places[1:]))
+            former, place = (
+                _at(state[0], table, tuple(state[place] for place in places[1:]))
+                for state in (before, now)
+            )
             for session in _blocks.all():
-                session._move(now[0], table, row, former)
+                session._move(place, row, former)
 
 
 def forget_connection(label: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .._connections.transaction import Using, block, runner_for
+from .._equality import is_same
 from .._expressions.path import conditions_of_keys
 from .._statements.shape import rows_shape
 from .._tables.table import Table
@@ -149,7 +150,7 @@ def store(
         for row, now in zip(rows, known, strict=True):
             before = (loaded(row) or ()) if updated else ()
             for name, place in fields:
-                if vars(row)[name] == (before[place] if before else None):
+                if is_same(vars(row)[name], before[place] if before else None):
                     vars(row)[name] = now[place]
     move(table, rows, known)
     table.loader.store(list(rows), list(known))
