@@ -3,7 +3,6 @@
 //! Python is entered only if a plan is not cached. Nothing here may hold a lock that a thread with
 //! the interpreter waits for.
 
-use std::future::ready;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::ThreadId;
@@ -16,10 +15,12 @@ use ferro_wit::policy::Scope;
 use ferro_wit::query::Query;
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Dialect, Error, ErrorKind};
+use pyo3::call::PyCallArgs;
 use pyo3::intern;
 use pyo3::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::task::spawn_blocking;
 
 use crate::bridge::check_process;
 use crate::errors::from_exception;
@@ -32,14 +33,14 @@ impl Compiler for PythonCompiler {
         let models = write(schema)?;
         enter(|py| {
             let catalog = self.0.bind(py).call_method1(intern!(py, "catalog"), (models,))?;
-            Ok(Arc::new(PythonCatalog(catalog.unbind())) as Arc<dyn Catalog>)
+            Ok(Arc::new(PythonCatalog(Arc::new(catalog.unbind()))) as Arc<dyn Catalog>)
         })
     }
 }
 
 /// An object with a method for each of the trait's, which takes and returns JSON, and
-/// `compile_for_tenant`.
-struct PythonCatalog(Py<PyAny>);
+/// `compile_at_once`.
+struct PythonCatalog(Arc<Py<PyAny>>);
 
 impl Catalog for PythonCatalog {
     fn compile<'a>(
@@ -55,12 +56,22 @@ impl Catalog for PythonCatalog {
             dialect: Dialect,
             scope: Option<&'a Scope>,
         }
-        // Ready at once: a thread with the interpreter never waits.
-        let name = match (scope, tenant) {
-            (None, None) => "compile",
-            _ => "compile_for_tenant",
-        };
-        Box::pin(ready(self.call(name, &Request { query, dialect, scope })))
+        let is_cached = scope.is_none() && tenant.is_none();
+        let catalog = Arc::clone(&self.0);
+        Box::pin(async move {
+            let request = write(&Request { query, dialect, scope })?;
+            let arguments = (request.clone(), is_cached);
+            let known: Option<String> = call(&catalog, "compile_at_once", arguments)?;
+            let plan = match known {
+                Some(plan) => plan,
+                // The event loop does not wait for it.
+                None => {
+                    let compiling = move || call(&catalog, "compile", (request, is_cached));
+                    spawn_blocking(compiling).await.unwrap_or_else(|_| Err(ending()))?
+                }
+            };
+            read(&plan)
+        })
     }
 
     fn create_tables(
@@ -68,15 +79,15 @@ impl Catalog for PythonCatalog {
         dialect: Dialect,
         found: &[String],
     ) -> Result<Vec<MigrationStep>, Error> {
-        self.call("create_tables", &Differing { dialect, found })
+        self.ask("create_tables", &Differing { dialect, found })
     }
 
     fn introspection(&self, dialect: Dialect) -> Result<Vec<String>, Error> {
-        self.call("introspection", &dialect)
+        self.ask("introspection", &dialect)
     }
 
     fn migrate(&self, dialect: Dialect, found: &[String]) -> Result<Vec<MigrationStep>, Error> {
-        self.call("migrate", &Differing { dialect, found })
+        self.ask("migrate", &Differing { dialect, found })
     }
 }
 
@@ -88,11 +99,22 @@ struct Differing<'a> {
 }
 
 impl PythonCatalog {
-    fn call<T: DeserializeOwned>(&self, name: &str, request: &impl Serialize) -> Result<T, Error> {
-        let request = write(request)?;
-        let answer: String = enter(|py| self.0.bind(py).call_method1(name, (request,))?.extract())?;
+    fn ask<T: DeserializeOwned>(&self, name: &str, request: &impl Serialize) -> Result<T, Error> {
+        let answer: String = call(&self.0, name, (write(request)?,))?;
         read(&answer)
     }
+}
+
+/// Calls a method of an object.
+fn call<T>(
+    object: &Py<PyAny>,
+    name: &str,
+    arguments: impl for<'py> PyCallArgs<'py>,
+) -> Result<T, Error>
+where
+    T: for<'any, 'py> FromPyObject<'any, 'py>,
+{
+    enter(|py| object.bind(py).call_method1(name, arguments)?.extract().map_err(Into::into))
 }
 
 /// The thread that shuts down the interpreter, once it does.
@@ -144,9 +166,11 @@ fn enter<T>(call: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T, Error> {
     let called = visit.as_ref().and_then(|_| {
         Python::try_attach(|py| call(py).map_err(|raised| from_exception(py, &raised)))
     });
-    called.unwrap_or_else(|| {
-        Err(Error::new(ErrorKind::Cancelled, "the interpreter is shutting down"))
-    })
+    called.unwrap_or_else(|| Err(ending()))
+}
+
+fn ending() -> Error {
+    Error::new(ErrorKind::Cancelled, "the interpreter is shutting down")
 }
 
 fn write(value: &impl Serialize) -> Result<String, Error> {

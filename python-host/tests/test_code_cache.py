@@ -166,7 +166,7 @@ def test_what_was_not_used_for_longest_goes_first(
         os.utime(entry, (long_ago, long_ago))
     component_of(engine(), CODE)
     room = 2 * used.stat().st_size + unused.stat().st_size // 2
-    monkeypatch.setattr(folders, "MOST_BYTES", room)
+    monkeypatch.setattr(cache, "MOST_BYTES", room)
     component_of(engine(fuel=True), CODE)
     component_of(engine(), CODE)
     assert compiled == [CODE, OTHER, CODE]

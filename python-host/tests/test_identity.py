@@ -8,6 +8,7 @@ import time
 import pytest
 
 import ferro
+from ferro._rows.identity import _place
 from ferro._tables.table import table_of
 from models import User
 
@@ -187,7 +188,7 @@ async def test_deleting_and_moving_many_rows_takes_no_walk_over_all() -> None:
     session = ferro.session()
     users = [User(id=key, name="x") for key in range(20_000)]
     for user in users:
-        session._track("default", table, user)
+        session._track(_place("default", table, user), user)
     began = time.perf_counter()
     for user in users:
         assert session._drop(user)

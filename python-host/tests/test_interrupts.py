@@ -43,12 +43,12 @@ class Sleeper(ferro.Model, table="interrupts_sleeper"):
 async def test_an_interrupt_while_a_query_is_compiled_is_none_of_its_errors(
     interrupt: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def compile(catalog: Catalog, request: str) -> str:
+    def compile(catalog: Catalog, request: str, cached: bool) -> str:
         raise interrupt
 
     query = Sleeper.where(name=interrupt.__name__).order_by("-name").limit(1)
     with monkeypatch.context() as patch, pytest.raises(interrupt):
-        patch.setattr(Catalog, "compile", compile)
+        patch.setattr(Catalog, "compile_at_once", compile)
         await query.offset(len(interrupt.__name__))
     assert await query == []
     with pytest.raises(ferro.UndefinedObject):

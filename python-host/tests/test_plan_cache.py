@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,10 +16,12 @@ import pytest
 
 import ferro
 from ferro._core import answers, component
+from ferro._core import folder as folders
 from ferro._core.answers import Answers
-from ferro._core.compiler import Compiler
+from ferro._core.compiler import Compiler, compiler
 from ferro._core.component import Core
-from ferro._core.folder import cache_folder
+from ferro._core.folder import cache_folder, core_hash
+from models import User
 
 SCHEMA = '{"models": []}'
 REQUEST = '{"dialect": "sqlite", "found": []}'
@@ -176,7 +179,65 @@ def test_a_file_does_not_grow_without_end(folder: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(answers, "MOST_BYTES", 1_000)
     for number in range(100):
         Answers(SCHEMA, folder).add("compile", str(number), "x" * 100)
-    assert 800 < stored(folder).stat().st_size <= 1_000
+        assert stored(folder).stat().st_size <= 1_000
+        assert Answers(SCHEMA, folder).get("compile", str(number)) == "x" * 100
+    assert stored(folder).stat().st_size > 800
+
+
+def test_old_files_of_answers_go_and_no_code_goes_for_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(answers, "MOST_BYTES_OF_ALL", 2_000)
+    code = folder / "0-0"
+    code.write_bytes(b"x" * 9_000)
+    os.utime(code, (0, 0))
+    for number in range(50):
+        Answers(f"[{number}]", folder).add("compile", "a", "x" * 500)
+    assert len(list(folder.glob("*.answers"))) < 5
+    assert Answers("[49]", folder).get("compile", "a") is not None
+    assert code.exists()
+
+
+def test_a_component_without_compiled_code_is_compiled_while_connecting(folder: Path) -> None:
+    own = Compiler(caches=True)
+    own.catalog(SCHEMA)
+    own = Compiler(caches=True)
+    own.prepare()
+    assert own._core is not None
+    (folder / f"{core_hash()}-0").write_bytes(b"")
+    own = Compiler(caches=True)
+    own.prepare()
+    assert own._core is None
+
+
+async def test_the_event_loop_does_not_wait_for_the_core(
+    db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+    running = Compiler._running
+
+    def noted(own: Compiler) -> Core:
+        threads.append(threading.current_thread())
+        return running(own)
+
+    rows = User.where(User.age > 1, User.age < 2, User.age != 3).order_by("age", "id")
+    compiler.close()
+    monkeypatch.setattr(Compiler, "_running", noted)
+    assert await rows.all() == []
+    assert threads
+    assert threading.main_thread() not in threads
+    # Once it is there, it takes no other thread.
+    threads.clear()
+    assert await rows.order_by("name").all() == []
+    assert set(threads) == {threading.main_thread()}
+
+
+def test_a_core_that_was_replaced_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    core_hash()
+    monkeypatch.setattr(folders, "_read_core", lambda: b"another")
+    with pytest.raises(ferro.InternalError, match="start it again"):
+        Compiler().load()
 
 
 def test_without_a_folder_each_process_asks_the_core(tmp_path: Path, folder: Path) -> None:

@@ -1,5 +1,6 @@
 //! A connection to PostgreSQL.
 
+use std::io;
 use std::ops::{Deref, DerefMut};
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,9 +8,10 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::connect::{FAREWELL, Socket, socket_of};
+use crate::connect::{FAREWELL, Socket, find, seen_address};
 use crate::error::caught;
 use crate::vigil::{Inquiry, Vigil};
 
@@ -35,9 +37,36 @@ impl Backend {
     /// Opens a connection, which SQLx counts.
     pub(crate) async fn open(pool: &PgPool, inquiry: &Arc<Inquiry>) -> Result<Self, sqlx::Error> {
         let connection = Some(caught(pin!(pool.acquire())).await?);
-        let mut opened = Self { connection, vigil: Vigil::new(inquiry), socket: None };
-        opened.socket = socket_of(&mut opened, &pool.connect_options()).await?;
-        Ok(opened)
+        let opened = Self { connection, vigil: Vigil::new(inquiry), socket: None };
+        let options = pool.connect_options();
+        if options.get_socket().is_some() {
+            return Ok(opened);
+        }
+        let found = opened.find_socket(options.get_port(), inquiry.has_session());
+        let in_time = timeout(pool.options().get_acquire_timeout(), found).await;
+        in_time.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    }
+
+    /// Finds the socket, unless a proxy is in between, whose address the server sees. The
+    /// connection sends small packets at once from then on. A connection without a session needs
+    /// no socket: its statements begin with a transaction, which can be begun again.
+    async fn find_socket(mut self, port: u16, has_session: bool) -> Result<Self, sqlx::Error> {
+        let own = match has_session {
+            true => caught(pin!(seen_address(&mut self))).await?,
+            false => None,
+        };
+        // It looks at all that the process has open, which may be much. The connection comes along,
+        // since it must not be closed meanwhile.
+        let found = spawn_blocking(move || {
+            match find(port, own) {
+                Ok(socket) => self.socket = socket,
+                Err(error) => {
+                    tracing::debug!(%error, "statements with large values may wait for 40 ms");
+                }
+            }
+            self
+        });
+        found.await.map_err(|error| sqlx::Error::Io(io::Error::other(error)))
     }
 
     /// Whether it is known, without a ping, that the server has not closed the connection.

@@ -36,15 +36,26 @@ pub(crate) struct Inquiry {
     silence_timeout: Option<Duration>,
     /// How long the server may take to answer the question.
     connect_timeout: Duration,
+    /// Whether the server keeps a session for each connection.
+    has_session: bool,
     deadlines: Arc<Deadlines>,
 }
 
 impl Inquiry {
     /// Must be called inside a runtime.
-    pub(crate) fn new(reached_by: Arc<PgConnectOptions>, pool: &PoolOptions) -> Self {
+    pub(crate) fn new(
+        reached_by: Arc<PgConnectOptions>,
+        pool: &PoolOptions,
+        has_session: bool,
+    ) -> Self {
         let PoolOptions { silence_timeout, connect_timeout, .. } = *pool;
         let deadlines = Arc::new(Deadlines::new(Handle::current()));
-        Self { options: reached_by, silence_timeout, connect_timeout, deadlines }
+        Self { options: reached_by, silence_timeout, connect_timeout, has_session, deadlines }
+    }
+
+    /// Whether the server keeps a session for each connection.
+    pub(crate) fn has_session(&self) -> bool {
+        self.has_session
     }
 
     /// Whether some backend has been working on a statement for most of this time. A backend that

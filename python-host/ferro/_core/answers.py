@@ -16,7 +16,10 @@ from pathlib import Path
 from .folder import core_hash, prune
 
 MOST_BYTES = 4 * 1024 * 1024
-"""The maximum size of a file; answers for which there is no room are not cached."""
+"""The maximum size of a file; one that is full begins again."""
+
+MOST_BYTES_OF_ALL = 64 * 1024 * 1024
+"""The maximum size of all files; the least recently used are removed first."""
 
 
 class Answers:
@@ -50,7 +53,7 @@ class Answers:
         with suppress(OSError):
             is_new = _append(self._file, b"%08x %b\n" % (zlib.crc32(entry), entry))
             if is_new:
-                prune(self._file.parent)
+                prune(self._file.parent.glob("*.answers"), MOST_BYTES_OF_ALL)
 
     def _read_on(self) -> None:
         """Read what was appended since the last time."""
@@ -74,14 +77,15 @@ def _key(method: str, request: str) -> str:
 
 
 def _append(path: Path, line: bytes) -> bool:
-    """Append a line to a file, if there is room. Return whether the file is new."""
+    """Append a line to a file, which begins again if it is full. Return whether it is new."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o600)
     try:
         size = os.fstat(descriptor).st_size
-        if size + len(line) <= MOST_BYTES:
-            # At once: lines of several processes are not mixed.
-            os.write(descriptor, line)
+        if size + len(line) > MOST_BYTES:
+            os.ftruncate(descriptor, 0)
+        # At once: lines of several processes are not mixed.
+        os.write(descriptor, line)
         return size == 0
     finally:
         os.close(descriptor)

@@ -17,7 +17,10 @@ from pathlib import Path
 from wasmtime import Engine, WasmtimeError
 from wasmtime.component import Component
 
-from .folder import private_folder, prune
+from .folder import entries, private_folder, prune
+
+MOST_BYTES = 512 * 1024 * 1024
+"""The maximum size of all entries; the least recently used are removed first."""
 
 
 def component_of(engine: Engine, code: bytes) -> Component:
@@ -30,7 +33,7 @@ def component_of(engine: Engine, code: bytes) -> Component:
         return Component(engine, code)
     name = sha256(code).hexdigest()
     # One for each version and configuration of wasmtime.
-    for entry in folder.glob(f"{name}-*"):
+    for entry in entries(folder, name):
         with suppress(OSError, WasmtimeError):
             if _is_whole(entry):
                 component = Component.deserialize_file(engine, str(entry))
@@ -67,4 +70,4 @@ def _add(folder: Path, name: str, compiled: bytes) -> None:
         except OSError:
             os.unlink(part.name)
             raise
-    prune(folder)
+    prune(entries(folder), MOST_BYTES)

@@ -11,12 +11,13 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _native
 from ..exceptions import BY_KIND, FerroError, InternalError, SchemaError
 from .answers import Answers
-from .folder import private_folder
+from .folder import core_hash, entries, private_folder
 
 if TYPE_CHECKING:
     from wasmtime.component import ResourceAny
@@ -48,9 +49,15 @@ class Compiler:
         with self._lock:
             self._running()
 
+    def prepare(self) -> None:
+        """Load the component, if that may take seconds later, since its code is not cached."""
+        folder = self._folder()
+        if folder is None or not any(entries(folder, core_hash())):
+            self.load()
+
     def catalog(self, models: str) -> Catalog:
         """Check models, passed as the JSON of a `schema`."""
-        answers = Answers(models, private_folder() if self.caches else None)
+        answers = Answers(models, self._folder())
         catalog = Catalog(self, models, answers)
         with self._lock:
             if answers.get("create", "") is None:
@@ -61,12 +68,22 @@ class Compiler:
     def call(self, catalog: Catalog, method: str, request: str, cached: bool = True) -> str:
         """Call a method of a catalog, unless the answer is cached; an error is raised."""
         with self._lock:
-            text = catalog.answers.get(method, request) if cached else None
-            if text is None:
-                text = self._ask(catalog, method, request)
-                if cached:
-                    catalog.answers.add(method, request, text)
-            return text
+            known = catalog.answers.get(method, request) if cached else None
+            return known or self._ask(catalog, method, request, cached)
+
+    def call_at_once(
+        self, catalog: Catalog, method: str, request: str, cached: bool = True
+    ) -> str | None:
+        """The same, or None if that may take long: the component is not loaded, or in use."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            known = catalog.answers.get(method, request) if cached else None
+            if known is None and self._core is not None:
+                return self._ask(catalog, method, request, cached)
+            return known
+        finally:
+            self._lock.release()
 
     def drop(self, catalog: Catalog) -> None:
         """Drop a catalog. As this can be called at any time, it takes effect at the next call."""
@@ -107,11 +124,16 @@ class Compiler:
         self._handles[catalog.number] = made
         return made
 
-    def _ask(self, catalog: Catalog, method: str, request: str) -> str:
+    def _folder(self) -> Path | None:
+        return private_folder() if self.caches else None
+
+    def _ask(self, catalog: Catalog, method: str, request: str, cached: bool) -> str:
         answer = self._enter(f"[method]catalog.{method}", self._handle(catalog), request)
         if answer.tag == "err":
             raise _error(answer.payload)
         text: str = answer.payload
+        if cached:
+            catalog.answers.add(method, request, text)
         return text
 
     def _enter(self, name: str, *arguments: Any) -> Any:
@@ -138,13 +160,16 @@ class Catalog:
         self.number = next(_numbers)
         self._compiler = compiler
 
-    def compile(self, request: str) -> str:
-        """Compile `{query, dialect, scope}` to a `plan`."""
-        return self._compiler.call(self, "compile", request)
+    def compile(self, request: str, cached: bool = True) -> str:
+        """Compile `{query, dialect, scope}` to a `plan`.
 
-    def compile_for_tenant(self, request: str) -> str:
-        """The same for a tenant, whose queries are not cached: strangers could fill the cache."""
-        return self._compiler.call(self, "compile", request, cached=False)
+        Plans for tenants are not `cached` on disk, where they could fill the place of others.
+        """
+        return self._compiler.call(self, "compile", request, cached)
+
+    def compile_at_once(self, request: str, cached: bool) -> str | None:
+        """The same, or None if that may take long, as loading the component does."""
+        return self._compiler.call_at_once(self, "compile", request, cached)
 
     def create_tables(self, request: str) -> str:
         """Return a list of `migration-step` for `{dialect, found}`."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
 from .. import _native
 from ..exceptions import ConfigurationError, InternalError
-
-MOST_BYTES = 512 * 1024 * 1024
-"""The maximum size of all entries; the least recently used are removed first."""
-
-MOST_ENTRIES = 1_000
 
 
 def cache_folder() -> Path | None:
@@ -32,19 +28,39 @@ def private_folder() -> Path | None:
         return None
 
 
-def prune(folder: Path) -> None:
-    """Remove what has not been used for longest, if there is too much."""
-    files = [(file.stat(), file) for file in folder.iterdir()]
-    files.sort(key=lambda it: it[0].st_mtime, reverse=True)
+def entries(folder: Path, code: str = "*") -> Iterable[Path]:
+    """The compiled components, or those of the component with a hash."""
+    return folder.glob(f"{code}-*")
+
+
+def prune(files: Iterable[Path], most_bytes: int) -> None:
+    """Remove those files that have not been used for longest, if they are too large together."""
+    found = [(file.stat(), file) for file in files]
+    found.sort(key=lambda it: it[0].st_mtime, reverse=True)
     total = 0
-    for number, (found, file) in enumerate(files):
-        total += found.st_size
-        if total > MOST_BYTES or number >= MOST_ENTRIES:
+    for status, file in found:
+        total += status.st_size
+        if total > most_bytes:
             file.unlink(missing_ok=True)
 
 
 def core_code() -> bytes:
     """The core component."""
+    code = _read_core()
+    if sha256(code).hexdigest() != core_hash():
+        raise InternalError(
+            "the package was replaced while this process was running: start it again"
+        )
+    return code
+
+
+@cache
+def core_hash() -> str:
+    """The hash of the core component that this process uses."""
+    return sha256(_read_core()).hexdigest()
+
+
+def _read_core() -> bytes:
     # Next to the native module, so it is a file: `importlib.resources` takes 10 ms to find it.
     try:
         return Path(__file__).parents[1].joinpath("core.wasm").read_bytes()
@@ -52,9 +68,3 @@ def core_code() -> bytes:
         raise InternalError(
             "this package has no core.wasm: run `cargo xtask setup`, and install it again"
         ) from error
-
-
-@cache
-def core_hash() -> str:
-    """The hash of the core component."""
-    return sha256(core_code()).hexdigest()

@@ -131,9 +131,9 @@ class Registry:
     def load(self) -> None:
         """Check the models, so that faults show before the first query.
 
-        Models that refer to a module that is not imported yet are checked later. The compiler for
-        that is loaded.
+        Models that refer to a module that is not imported yet are checked later.
         """
+        compiler.prepare()
         with self._lock:
             all_declared = [
                 (table, it)
@@ -144,8 +144,6 @@ class Registry:
             is_whole = all(self._meant(table, end) for table, end in ends if isinstance(end, str))
         if is_whole:
             self.models()
-        else:
-            compiler.load()
 
     def models(self) -> _native.Models:
         """The checked models; checked again after a model was added."""

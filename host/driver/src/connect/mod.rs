@@ -23,7 +23,7 @@ use sqlx::{Connection as _, PgPool, SqliteConnection};
 use tokio::time::sleep;
 
 use self::postgres::Server;
-pub(crate) use self::postgres::{FAREWELL, NOTICED, Socket, socket_of, watch};
+pub(crate) use self::postgres::{FAREWELL, NOTICED, Socket, find, seen_address, watch};
 use self::sqlite::Location;
 pub(crate) use self::sqlite::READ;
 use crate::backend::Backend;
@@ -237,7 +237,7 @@ async fn open_postgres(server: Server, options: &ConnectOptions) -> Result<Opene
             })
         });
     let make = |options| pool.clone().connect_lazy_with(options);
-    let (pool, inquiry, first) = server.settle(connect, make, &options.pool).await?;
+    let (pool, inquiry, first) = server.settle(connect, make, &options.pool, capacity > 0).await?;
     Ok(Opened {
         probe: Probe::Postgres(Box::new((server, pool.clone()))),
         first: Some(first),

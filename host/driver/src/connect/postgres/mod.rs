@@ -3,7 +3,7 @@
 mod refusal;
 mod socket;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 
 use ferro_wit::types::Error;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool, Row as _};
-use tokio::task::spawn_blocking;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool};
 
 use self::refusal::Failure;
-pub(crate) use self::socket::Socket;
+pub(crate) use self::socket::{Socket, find, seen_address};
 use super::failure;
 use super::parameters::Parameters;
 use super::parts::{FORM, Parts, parse_port, unreadable};
@@ -78,49 +77,6 @@ pub(crate) async fn watch(connection: &mut PgConnection, before: &str) -> Result
         tracing::debug!(%error, "abandoned statements may keep running");
     }
     Ok(())
-}
-
-/// The socket of a connection, unless it is a Unix socket, or a proxy is in between, whose address
-/// the server sees. The connection sends small packets at once from now on.
-pub(crate) async fn socket_of(
-    connection: &mut PgConnection,
-    options: &PgConnectOptions,
-) -> Result<Option<Socket>, sqlx::Error> {
-    if options.get_socket().is_some() {
-        return Ok(None);
-    }
-    let (port, own) = (options.get_port(), caught(pin!(seen_address(connection))).await?);
-    // It looks at all that the process has open, which may be much.
-    match spawn_blocking(move || socket::find(port, own)).await {
-        Ok(Ok(socket)) => return Ok(socket),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "statements with large values may wait for 40 ms");
-        }
-        Err(_) => {}
-    }
-    Ok(None)
-}
-
-/// The address from which a server sees a connection come.
-async fn seen_address(connection: &mut PgConnection) -> Result<Option<SocketAddr>, sqlx::Error> {
-    if connection.server_version_num().is_none() {
-        // It is not known to be PostgreSQL.
-        return Ok(None);
-    }
-    let asked = sqlx::raw_sql(
-        "SELECT pg_catalog.host(pg_catalog.inet_client_addr()), pg_catalog.inet_client_port()",
-    );
-    let row = match asked.fetch_one(connection).await {
-        Ok(row) => row,
-        // Its functions may be revoked.
-        Err(error) if is_at_rest(&error) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let address: Option<String> = row.try_get(0)?;
-    let port: Option<i32> = row.try_get(1)?;
-    let address = address.and_then(|it| it.parse::<IpAddr>().ok());
-    let port = port.and_then(|it| u16::try_from(it).ok());
-    Ok(address.zip(port).map(|(address, port)| SocketAddr::new(address.to_canonical(), port)))
 }
 
 /// A server and what to say to it: all that a URL holds, and nothing from the environment.
@@ -238,11 +194,12 @@ impl Server {
         options: PgConnectOptions,
         make: impl Fn(PgConnectOptions) -> PgPool,
         limits: &PoolOptions,
+        has_session: bool,
     ) -> Result<(PgPool, Arc<Inquiry>, Backend), Error> {
         let timeout = limits.connect_timeout;
         let make = |options| {
             let pool = make(options);
-            let inquiry = Arc::new(Inquiry::new(pool.connect_options(), limits));
+            let inquiry = Arc::new(Inquiry::new(pool.connect_options(), limits, has_session));
             (pool, inquiry)
         };
         if self.tls.mode == TlsMode::Prefer && matches!(self.host, Host::Name(_)) {

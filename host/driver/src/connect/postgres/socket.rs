@@ -13,15 +13,25 @@
 use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::{BorrowedFd, RawFd};
 
 use socket2::SockRef;
+use sqlx::{PgConnection, Row as _};
+
+use crate::run::statement_connection::is_at_rest;
 
 /// Where a process sees the numbers of its open files.
 #[cfg(unix)]
 const OPEN: &str = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
+
+/// Reading without taking anything, and without waiting.
+#[cfg(unix)]
+const LOOK: i32 = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+/// Elsewhere, no socket is found.
+#[cfg(not(unix))]
+const LOOK: i32 = 0;
 
 /// The socket of a connection, only for looking at it.
 pub(crate) struct Socket(socket2::Socket);
@@ -30,26 +40,54 @@ impl Socket {
     /// Whether nothing has arrived that was not read. Before a server closes an idle connection, it
     /// says why, and its system says so if it crashed.
     pub(crate) fn is_quiet(&self) -> bool {
-        let looked = self.0.peek(&mut [MaybeUninit::uninit()]);
+        let looked = self.0.recv_with_flags(&mut [MaybeUninit::uninit()], LOOK);
         looked.is_err_and(|it| it.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
+/// The address from which a server sees a connection come, if it says so.
+pub(crate) async fn seen_address(
+    connection: &mut PgConnection,
+) -> Result<Option<SocketAddr>, sqlx::Error> {
+    if connection.server_version_num().is_none() {
+        // It is not known to be PostgreSQL.
+        return Ok(None);
+    }
+    let asked = sqlx::raw_sql(
+        "SELECT pg_catalog.host(pg_catalog.inet_client_addr()), pg_catalog.inet_client_port()",
+    );
+    let row = match asked.fetch_optional(connection).await {
+        Ok(row) => row,
+        // The functions may be revoked.
+        Err(error) if is_at_rest(&error) => None,
+        Err(error) => return Err(error),
+    };
+    let seen = row.and_then(|row| {
+        let address: Option<String> = row.try_get(0).ok()?;
+        let port: Option<i32> = row.try_get(1).ok()?;
+        let address: IpAddr = address?.parse().ok()?;
+        Some(SocketAddr::new(address.to_canonical(), port?.try_into().ok()?))
+    });
+    Ok(seen)
+}
+
 /// Turns off Nagle's algorithm for all connections of this process to a port, and returns the one
-/// whose own address is `own`. Other clients' connections to that port are changed too, which no
-/// client of PostgreSQL minds.
-pub(super) fn find(port: u16, own: Option<SocketAddr>) -> io::Result<Option<Socket>> {
-    let mut found = None;
+/// whose own address is `own`, if that is a single one: connections to other servers may have the
+/// same. Other clients' connections to that port are changed too, which no client of PostgreSQL
+/// minds.
+pub(crate) fn find(port: u16, own: Option<SocketAddr>) -> io::Result<Option<Socket>> {
+    let mut found = Vec::new();
     each_connection(|socket, peer| {
         if peer.port() != port {
             return;
         }
         let _ = socket.set_tcp_nodelay(true);
         if own.is_some() && address(socket) == own {
-            found = socket.try_clone().ok().map(Socket);
+            found.push(socket.try_clone().ok().map(Socket));
         }
     })?;
-    Ok(found)
+    let only = found.pop().filter(|_| found.is_empty());
+    Ok(only.flatten())
 }
 
 fn address(socket: &SockRef<'_>) -> Option<SocketAddr> {
@@ -72,8 +110,8 @@ fn each_connection(mut visit: impl FnMut(&SockRef<'_>, SocketAddr)) -> io::Resul
         }
         // SAFETY: it is not -1, and not closed here. Whoever owns it may close it meanwhile, as it may
         // be no socket: then the system refuses the calls, or they are about another socket, of which
-        // the first one asks where it is connected to. None of them reads or writes any data, and
-        // the socket that is cloned is that of a connection which the caller holds.
+        // the first one asks where it is connected to. None of them reads or writes any data. The
+        // socket that is kept is that of a connection which the caller holds.
         let file = unsafe { BorrowedFd::borrow_raw(number) };
         let socket = SockRef::from(&file);
         if let Some(peer) = socket.peer_addr().ok().and_then(|it| it.as_socket()) {
@@ -94,6 +132,8 @@ mod tests {
 
     use ferro_test_support::postgres;
     use ferro_wit::types::Value;
+    #[cfg(target_os = "linux")]
+    use socket2::{Domain, Type};
 
     use super::*;
     use crate::{ConnectOptions, Database};
@@ -130,6 +170,26 @@ mod tests {
         }
         let elsewhere = find(address.port(), listener.local_addr().ok()).unwrap();
         assert!(elsewhere.is_none());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn of_several_sockets_with_one_address_none_is_taken() {
+        let near = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = near.local_addr().unwrap();
+        let far = TcpListener::bind(("127.0.0.2", target.port())).unwrap();
+        let mut own: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let mut found = Vec::new();
+        let sockets = [target, far.local_addr().unwrap()].map(|target| {
+            let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.set_reuse_address(true).unwrap();
+            socket.bind(&own.into()).unwrap();
+            own = socket.local_addr().unwrap().as_socket().unwrap();
+            socket.connect(&target.into()).unwrap();
+            found.push(find(target.port(), Some(own)).unwrap().is_some());
+            socket
+        });
+        assert_eq!((found, sockets.len()), (vec![true, false], 2));
     }
 
     #[tokio::test]
