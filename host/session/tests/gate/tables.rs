@@ -196,6 +196,10 @@ async fn a_table_is_created_that_refers_to_a_key_of_any_kind(world: &World) {
         // Here the case of names is nothing.
         run(&database, &["CREATE TABLE Fifth (iD INTEGER PRIMARY KEY)"]).await;
         models(stickers("fifth")).create_tables(&database).await.unwrap();
+    } else {
+        let key = "CREATE UNIQUE INDEX some_wider ON wider (\"Id\") INCLUDE (part)";
+        run(&database, &["CREATE TABLE wider (\"Id\" bigint, part bigint)", key]).await;
+        models(stickers("wider")).create_tables(&database).await.unwrap();
     }
 }
 

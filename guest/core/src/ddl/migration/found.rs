@@ -159,6 +159,9 @@ pub(super) struct FoundIndex {
     /// None where it is an expression, or is sorted or compared in a way that no model asks for.
     pub(super) columns: Vec<Option<String>>,
     pub(super) unique: bool,
+    /// How many columns, the last ones, are only stored in it.
+    #[serde(default)]
+    pub(super) included: usize,
     pub(super) condition: Option<String>,
     /// The statement that made it.
     pub(super) sql: String,

@@ -198,6 +198,7 @@ SELECT pg_catalog.json_build_object('others', coalesce(pg_catalog.json_agg(
             AND i.indisvalid AND m.amname = 'btree' AND NOT {nulls}
         ),
         'unique', i.indisunique,
+        'included', i.indnatts - i.indnkeyatts,
         'condition', pg_catalog.pg_get_expr(i.indpred, i.indrelid),
         'sql', pg_catalog.pg_get_indexdef(i.indexrelid)
       ) ORDER BY x.relname), '[]')

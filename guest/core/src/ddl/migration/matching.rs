@@ -166,11 +166,11 @@ pub(super) fn may_be_key(table: &FoundTable, columns: &[&str]) -> bool {
         FoundRule::ForeignKey(_) | FoundRule::Check { .. } => false,
     });
     let may_be = |it: &FoundIndex| {
-        let mut known = it.columns.iter().flatten();
+        let mut key = it.columns.iter().take(columns.len()).flatten();
         it.unique
             && it.condition.is_none()
-            && it.columns.len() == columns.len()
-            && known.all(|it| columns.contains(&it.as_str()))
+            && it.columns.len() == columns.len() + it.included
+            && key.all(|it| columns.contains(&it.as_str()))
     };
     constraints || table.indexes.iter().any(may_be)
 }

@@ -77,17 +77,21 @@ pub(crate) async fn seen_address(
 /// minds.
 pub(crate) fn find(port: u16, own: Option<SocketAddr>) -> io::Result<Option<Socket>> {
     let mut found = Vec::new();
-    each_connection(|socket, peer| {
+    each_connection(|number, socket, peer| {
         if peer.port() != port {
             return;
         }
         let _ = socket.set_tcp_nodelay(true);
         if own.is_some() && address(socket) == own {
-            found.push(socket.try_clone().ok().map(Socket));
+            found.push(number);
         }
     })?;
-    let only = found.pop().filter(|_| found.is_empty());
-    Ok(only.flatten())
+    // Not before: a clone is listed, too.
+    let clone = |socket: &SockRef<'_>| socket.try_clone().map(Socket);
+    match found.as_slice() {
+        [only] => with_socket(*only, clone).map(Some),
+        _ => Ok(None),
+    }
 }
 
 fn address(socket: &SockRef<'_>) -> Option<SocketAddr> {
@@ -96,29 +100,40 @@ fn address(socket: &SockRef<'_>) -> Option<SocketAddr> {
 }
 
 #[cfg(not(unix))]
-fn each_connection(_: impl FnMut(&SockRef<'_>, SocketAddr)) -> io::Result<()> {
+fn each_connection(_: impl FnMut(i32, &SockRef<'_>, SocketAddr)) -> io::Result<()> {
     Ok(())
 }
 
+#[cfg(not(unix))]
+fn with_socket<T>(_: i32, _: impl FnOnce(&SockRef<'_>) -> T) -> T {
+    unreachable!("no socket is found")
+}
+
 #[cfg(unix)]
-fn each_connection(mut visit: impl FnMut(&SockRef<'_>, SocketAddr)) -> io::Result<()> {
+fn each_connection(mut visit: impl FnMut(RawFd, &SockRef<'_>, SocketAddr)) -> io::Result<()> {
     for entry in fs::read_dir(OPEN)? {
         let name = entry?.file_name();
         let Some(number) = name.to_str().and_then(|it| it.parse::<RawFd>().ok()) else { continue };
         if number < 0 {
             continue;
         }
-        // SAFETY: it is not -1, and not closed here. Whoever owns it may close it meanwhile, as it may
-        // be no socket: then the system refuses the calls, or they are about another socket, of which
-        // the first one asks where it is connected to. None of them reads or writes any data. The
-        // socket that is kept is that of a connection which the caller holds.
-        let file = unsafe { BorrowedFd::borrow_raw(number) };
-        let socket = SockRef::from(&file);
-        if let Some(peer) = socket.peer_addr().ok().and_then(|it| it.as_socket()) {
-            visit(&socket, peer);
-        }
+        with_socket(number, |socket| {
+            if let Some(peer) = socket.peer_addr().ok().and_then(|it| it.as_socket()) {
+                visit(number, socket, peer);
+            }
+        });
     }
     Ok(())
+}
+
+#[cfg(unix)]
+fn with_socket<T>(number: RawFd, call: impl FnOnce(&SockRef<'_>) -> T) -> T {
+    // SAFETY: it is the number of a file, and not closed here. Whoever owns it may close it
+    // meanwhile, as it may be no socket: then the system refuses the calls, or they are about
+    // another socket, of which the first one asks where it is connected to. None of them reads or
+    // writes any data. The socket that is cloned is that of a connection which the caller holds.
+    let file = unsafe { BorrowedFd::borrow_raw(number) };
+    call(&SockRef::from(&file))
 }
 
 #[cfg(test)]
@@ -201,7 +216,7 @@ mod tests {
         let batch = cursor.next(1).await.unwrap().unwrap();
         let Some(Value::Integer(port)) = batch.columns[0].get(0) else { panic!("{batch:?}") };
         let mut found = None;
-        each_connection(|socket, _| {
+        each_connection(|_, socket, _| {
             let here = socket.local_addr().unwrap().as_socket().unwrap();
             if i64::from(here.port()) == port {
                 found = Some(socket.tcp_nodelay().unwrap());
