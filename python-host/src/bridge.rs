@@ -187,9 +187,9 @@ impl Pending {
 
     /// What the task waits for, as often as it has to; in the end, the result.
     fn __next__(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        log::deliver(py)?;
         match &mut self.state {
             State::Done { yields } => {
+                log::deliver(py)?;
                 if std::mem::take(yields) {
                     return Ok(py.None());
                 }
@@ -197,7 +197,10 @@ impl Pending {
             State::Running { mailbox, token, bell, .. } => loop {
                 let rings = bell.rings.load(Ordering::SeqCst);
                 let ended = bell.ended.load(Ordering::SeqCst);
-                if let Some(value) = self.outcome.take(py)? {
+                let taken = self.outcome.take(py);
+                // What it has logged came before its result.
+                log::deliver(py)?;
+                if let Some(value) = taken? {
                     self.state = State::Done { yields: false };
                     return Err(PyStopIteration::new_err((value,)));
                 }

@@ -23,6 +23,7 @@ import ferro
 from conftest import eventually
 from ferro import _native
 from ferro._connections.engine import engine
+from ferro._rows.identity import _place
 from ferro._tables import table as tables
 from ferro._tables.registry import registry
 from models import Counter, User
@@ -107,7 +108,7 @@ async def test_a_row_that_is_saved_on_another_connection_is_written_whole(
     assert await User.using("app").create(id=ada.id, name="other", age=100) != ada
     ada.age = 2
     async with ferro.session() as session:
-        session._track("default", User.__ferro_table__, ada)
+        session._track(_place("default", User.__ferro_table__, ada), ada)
         await save(ada)
         assert await User.using("app").get(ada.id) is ada
         assert (await User.get(ada.id)).age == 1, "it is an object of its own"
