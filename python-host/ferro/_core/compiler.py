@@ -71,9 +71,7 @@ class Compiler:
             known = catalog.answers.get(method, request) if cached else None
             return known or self._ask(catalog, method, request, cached)
 
-    def call_at_once(
-        self, catalog: Catalog, method: str, request: str, cached: bool = True
-    ) -> str | None:
+    def call_at_once(self, catalog: Catalog, method: str, request: str, cached: bool) -> str | None:
         """The same, or None if that may take long: the component is not loaded, or in use."""
         if not self._lock.acquire(blocking=False):
             return None

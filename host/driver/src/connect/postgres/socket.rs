@@ -17,6 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::{BorrowedFd, RawFd};
 
+#[cfg(unix)]
 use socket2::SockRef;
 use sqlx::{PgConnection, Row as _};
 
@@ -29,7 +30,6 @@ const OPEN: &str = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev
 /// Reading without taking anything, and without waiting.
 #[cfg(unix)]
 const LOOK: i32 = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-/// Elsewhere, no socket is found.
 #[cfg(not(unix))]
 const LOOK: i32 = 0;
 
@@ -75,6 +75,7 @@ pub(crate) async fn seen_address(
 /// whose own address is `own`, if that is a single one: connections to other servers may have the
 /// same. Other clients' connections to that port are changed too, which no client of PostgreSQL
 /// minds.
+#[cfg(unix)]
 pub(crate) fn find(port: u16, own: Option<SocketAddr>) -> io::Result<Option<Socket>> {
     let mut found = Vec::new();
     each_connection(|number, socket, peer| {
@@ -94,19 +95,16 @@ pub(crate) fn find(port: u16, own: Option<SocketAddr>) -> io::Result<Option<Sock
     }
 }
 
+/// Elsewhere, the files of this process are not listed.
+#[cfg(not(unix))]
+pub(crate) fn find(_: u16, _: Option<SocketAddr>) -> io::Result<Option<Socket>> {
+    Ok(None)
+}
+
+#[cfg(unix)]
 fn address(socket: &SockRef<'_>) -> Option<SocketAddr> {
     let address = socket.local_addr().ok()?.as_socket()?;
     Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
-}
-
-#[cfg(not(unix))]
-fn each_connection(_: impl FnMut(i32, &SockRef<'_>, SocketAddr)) -> io::Result<()> {
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn with_socket<T>(_: i32, _: impl FnOnce(&SockRef<'_>) -> T) -> T {
-    unreachable!("no socket is found")
 }
 
 #[cfg(unix)]
