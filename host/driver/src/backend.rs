@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::connect::{FAREWELL, Socket, find, seen_address};
 use crate::error::caught;
+use crate::sockets::watched;
 use crate::vigil::{Inquiry, Vigil};
 
 /// A connection to PostgreSQL. SQLx opens and counts it, but it is never returned to SQLx, which
@@ -36,7 +37,7 @@ pub(crate) enum Sign {
 impl Backend {
     /// Opens a connection, which SQLx counts.
     pub(crate) async fn open(pool: &PgPool, inquiry: &Arc<Inquiry>) -> Result<Self, sqlx::Error> {
-        let connection = Some(caught(pin!(pool.acquire())).await?);
+        let connection = Some(watched(caught(pin!(pool.acquire()))).await?);
         let opened = Self { connection, vigil: Vigil::new(inquiry), socket: None };
         let options = pool.connect_options();
         if options.get_socket().is_some() {
