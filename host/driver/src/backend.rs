@@ -11,7 +11,7 @@ use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::connect::{FAREWELL, Socket, find, seen_address};
+use crate::connect::{FAREWELL, Socket, find, opened_at_once, seen_address};
 use crate::error::caught;
 use crate::sockets::watched;
 use crate::vigil::{Inquiry, Vigil};
@@ -37,13 +37,15 @@ pub(crate) enum Sign {
 impl Backend {
     /// Opens a connection, which SQLx counts.
     pub(crate) async fn open(pool: &PgPool, inquiry: &Arc<Inquiry>) -> Result<Self, sqlx::Error> {
-        let connection = Some(watched(caught(pin!(pool.acquire()))).await?);
-        let opened = Self { connection, vigil: Vigil::new(inquiry), socket: None };
+        let acquiring = async { watched(caught(pin!(pool.acquire()))).await };
+        let new = |it| Self { connection: Some(it), vigil: Vigil::new(inquiry), socket: None };
         let options = pool.connect_options();
         if options.get_socket().is_some() {
-            return Ok(opened);
+            return acquiring.await.map(new);
         }
-        let found = opened.find_socket(options.get_port(), inquiry.has_session());
+        let port = options.get_port();
+        let opened = new(opened_at_once(port, acquiring).await?);
+        let found = opened.find_socket(port, inquiry.has_session());
         let in_time = timeout(pool.options().get_acquire_timeout(), found).await;
         in_time.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
