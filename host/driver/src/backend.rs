@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgSslMode;
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -44,7 +45,11 @@ impl Backend {
             return acquiring.await.map(new);
         }
         let port = options.get_port();
-        let opened = new(opened_at_once(port, acquiring).await?);
+        let opened = match options.get_ssl_mode() {
+            PgSslMode::Disable => acquiring.await,
+            _ => opened_at_once(port, acquiring).await,
+        };
+        let opened = new(opened?);
         let found = opened.find_socket(port, inquiry.has_session());
         let in_time = timeout(pool.options().get_acquire_timeout(), found).await;
         in_time.unwrap_or(Err(sqlx::Error::PoolTimedOut))

@@ -331,7 +331,7 @@ async fn p6_connections_that_died_at_hand_are_replaced_in_silence() {
         Database::connect(&url, &options(|it| it.pool.max_connections = 4)).await.unwrap();
     let killer = connect(&url).await;
     run(&database, &["CREATE TABLE t (n int)", "INSERT INTO t VALUES (0)"]).await;
-    let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+    let kill = "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity \
                 WHERE datname = current_database() AND pid <> pg_backend_pid() \
                 AND backend_type = 'client backend'";
     for _ in 0..10 {
@@ -356,7 +356,7 @@ async fn p4_a_transaction_that_begins_on_a_dead_connection_gives_its_permit_back
     let pid = "SELECT pg_backend_pid()::bigint AS pid";
     let pid = rows::execution(rows::plan(Effect::Read, pid, vec![], columns), vec![]);
     let pid = rows::rows(database.fetch(pid).await.unwrap()).await.remove(0);
-    rows::raw(&killer, "SELECT pg_terminate_backend($1::int)", pid).await;
+    rows::raw(&killer, "SELECT pg_terminate_backend($1::int, 10000)", pid).await;
     let transaction = database.begin(no_options()).await.unwrap();
     transaction.execute_raw("SELECT 1", vec![]).await.unwrap();
     transaction.commit().await.unwrap();

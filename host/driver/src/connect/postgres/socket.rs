@@ -33,9 +33,9 @@ use crate::run::statement_connection::is_at_rest;
 #[cfg(unix)]
 const OPEN: &str = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
 
-/// How often it is looked whether a connection that is being opened has a socket. By then, it has
-/// sent something: it waits for the server's name, for the connection, and for answers.
-const MOST_LOOKS: u32 = 6;
+/// How often it is looked whether a connection that is being opened has a socket: it waits for the
+/// server's address, then for the connection, then for the answer whether there is TLS.
+const MOST_LOOKS: u32 = 4;
 
 /// Reading without taking anything, and without waiting.
 #[cfg(unix)]
@@ -81,7 +81,8 @@ pub(crate) async fn seen_address(
     Ok(seen)
 }
 
-/// Opens a connection to a port, and turns off Nagle's algorithm as soon as there is a socket.
+/// Opens a connection with TLS to a port, and turns off Nagle's algorithm as soon as there is a
+/// socket.
 pub(crate) async fn opened_at_once<F: Future>(port: u16, opening: F) -> F::Output {
     let mut opening = pin!(opening);
     let (mut looks, is_found) = (MOST_LOOKS, Arc::new(AtomicBool::new(false)));
