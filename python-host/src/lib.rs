@@ -24,7 +24,6 @@ mod models;
 mod parse;
 mod position;
 mod query;
-mod reactor;
 mod results;
 mod rows;
 mod session;

@@ -1,4 +1,4 @@
-//! Waiting for cancelled operations: they end some time after that.
+//! Waiting for cancelled operations: a task ends some time after it is cancelled.
 
 use std::pin::Pin;
 use std::sync::Arc;
