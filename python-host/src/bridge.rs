@@ -90,16 +90,16 @@ pub(crate) fn start<'py>(
     });
     drop(inside);
     let state = match is_done {
-        true => State::Done { yields: mailbox.has_kept_the_loop(began.elapsed()) },
+        true => State::Done { outcome, yields: mailbox.has_kept_the_loop(began.elapsed()) },
         false => {
             let token = mailbox.token();
             // Only the task rings from here on, and there is none yet.
             let _ = bell.listener.set((mailbox.clone(), token));
             let task = runtime().spawn(work).abort_handle();
-            State::Running { mailbox, token, bell, task, turns: turns.clone() }
+            State::Running { outcome, mailbox, token, bell, task, turns: turns.clone() }
         }
     };
-    Pending { outcome, state }.into_bound_py_any(py)
+    Pending(state).into_bound_py_any(py)
 }
 
 /// Tells an event loop that there are results. Before anybody listens, nobody has to be told.
@@ -157,21 +157,21 @@ where
 
 /// What Python awaits.
 #[pyclass(module = "ferro._native")]
-struct Pending {
-    outcome: Arc<dyn Outcome>,
-    state: State,
-}
+struct Pending(State);
 
 enum State {
     /// All results are there. One who has kept the loop to himself for long lets others have it.
-    Done { yields: bool },
+    Done { outcome: Arc<dyn Outcome>, yields: bool },
     Running {
+        outcome: Arc<dyn Outcome>,
         mailbox: Arc<Mailbox>,
         token: Token,
         bell: Arc<Bell>,
         task: AbortHandle,
         turns: Turns,
     },
+    /// The result has been taken, or nobody wants it any more.
+    Over,
 }
 
 #[pymethods]
@@ -187,21 +187,26 @@ impl Pending {
 
     /// What the task waits for, as often as it has to; in the end, the result.
     fn __next__(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        match &mut self.state {
-            State::Done { yields } => {
+        match &mut self.0 {
+            State::Done { outcome, yields } => {
                 log::deliver(py)?;
                 if std::mem::take(yields) {
                     return Ok(py.None());
                 }
+                let taken = outcome.take(py);
+                self.0 = State::Over;
+                if let Some(value) = taken? {
+                    return Err(PyStopIteration::new_err((value,)));
+                }
             }
-            State::Running { mailbox, token, bell, .. } => loop {
+            State::Running { outcome, mailbox, token, bell, .. } => loop {
                 let rings = bell.rings.load(Ordering::SeqCst);
                 let ended = bell.ended.load(Ordering::SeqCst);
-                let taken = self.outcome.take(py);
+                let taken = outcome.take(py);
                 // What it has logged came before its result.
                 log::deliver(py)?;
                 if let Some(value) = taken? {
-                    self.state = State::Done { yields: false };
+                    self.0 = State::Over;
                     return Err(PyStopIteration::new_err((value,)));
                 }
                 if ended {
@@ -214,18 +219,10 @@ impl Pending {
                 }
                 mailbox.forget(*token);
             },
+            State::Over => {}
         }
-        match self.outcome.take(py)? {
-            Some(value) => Err(PyStopIteration::new_err((value,))),
-            None => {
-                let error = Error::new(
-                    ErrorKind::Internal,
-                    "the operation ended without a result, or was \
-                                                     awaited twice",
-                );
-                Err(exception(py, &error))
-            }
-        }
+        let message = "the operation ended without a result, or was awaited twice";
+        Err(exception(py, &Error::new(ErrorKind::Internal, message)))
     }
 
     /// What a coroutine does with an exception that is thrown into it, of a task that is cancelled for
@@ -248,11 +245,10 @@ impl Pending {
 }
 
 impl Pending {
-    /// Lets go of what runs.
+    /// Lets go of what runs, and of what has come.
     fn cancel(&mut self) {
-        let ended = State::Done { yields: false };
         if let State::Running { mailbox, token, task, turns, .. } =
-            std::mem::replace(&mut self.state, ended)
+            std::mem::replace(&mut self.0, State::Over)
         {
             mailbox.forget(token);
             task.abort();
