@@ -120,6 +120,23 @@ async def test_y2_an_answer_that_came_before_the_cancellation_is_let_go(url: str
         assert await asyncio.wait_for(User.select().count(), 10) == 2_000
 
 
+async def test_a_stream_that_only_a_kept_error_keeps_does_not_hold_up_disconnecting(
+    url: str,
+) -> None:
+    await ferro.connect(url, auto_migrate=True)
+    await User.bulk_create([User(name=f"user {number}") for number in range(2_000)])
+
+    async def read() -> None:
+        stream = User.select().stream(batch=1)
+        async for _ in stream:
+            raise RuntimeError("the row is not as it should be")
+
+    [error] = await asyncio.gather(read(), return_exceptions=True)
+    assert isinstance(error, RuntimeError)
+    assert ferro.pool_stats().acquired == 1
+    await asyncio.wait_for(ferro.disconnect(), 10)
+
+
 async def test_y2_leaving_a_stream_early_gives_the_connection_back(url: str) -> None:
     await ferro.connect(url, pool=ferro.PoolConfig(max_connections=1), auto_migrate=True)
     await User.bulk_create([User(name=f"user {number}") for number in range(100)])

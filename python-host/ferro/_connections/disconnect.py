@@ -12,6 +12,8 @@ from .transaction import current_transaction
 async def disconnect(name: str | None = None) -> None:
     """Close a connection, by default the default one, after its running operations have ended.
 
+    Streams that were left open by tasks that have ended are closed.
+
     Raises `TransactionError` inside a transaction on that connection, and `InvalidQuery` while this
     task reads a stream from it.
 
@@ -61,9 +63,9 @@ async def _check_outside(label: str) -> None:
     stream = (asyncio.current_task(), label)
     for _ in range(3):
         # A stream whose loop was left early is closed by a task, which needs a turn to begin.
-        if stream in engine.streams:
+        if stream in engine.streams.values():
             await asyncio.sleep(0)
-    if stream in engine.streams:
+    if stream in engine.streams.values():
         raise InvalidQuery(
             f"disconnecting `{label}` would wait for a stream of this task: let its loop end, or "
             "close its iterator, first"

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import logging
 import os
-from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,8 +62,8 @@ class Engine:
         """Labels of connections that require a scope."""
         self._default: str | None = None
         self._gate: _Gate | None = None
-        self.streams: Counter[tuple[asyncio.Task[Any] | None, str]] = Counter()
-        """The number of open streams per task and connection."""
+        self.streams: dict[Callable[[], None], tuple[asyncio.Task[Any] | None, str]] = {}
+        """What ends each open stream, and its task and connection."""
 
     async def connect(
         self,
@@ -128,12 +128,19 @@ class Engine:
     async def disconnect(self, name: str | None) -> None:
         """Close a connection, or the default one."""
         label = self.label(name)
+        self._end_abandoned_streams(label)
         self._labels.discard(label)
         self._scoped.discard(label)
         self._forget(label)
         if self._default == label:
             self._default = None
         await self.databases.disconnect(label)
+
+    def _end_abandoned_streams(self, label: str) -> None:
+        """End the streams of tasks that have ended: an error that is kept may keep them."""
+        for end, (task, its_label) in tuple(self.streams.items()):
+            if its_label == label and task is not None and task.done():
+                end()
 
     def select(self, name: str) -> None:
         """Make a connection the default one."""

@@ -76,16 +76,13 @@ async def _stream(
     inside = block(using)
     cursor = await opening
     streams = set() if inside is None else inside._streams
-    owner = (asyncio.current_task(), label)
-    engine.streams[owner] += 1
 
     def end() -> None:
         cursor.close()
         streams.discard(end)
-        engine.streams[owner] -= 1
-        if engine.streams[owner] <= 0:
-            del engine.streams[owner]
+        engine.streams.pop(end, None)
 
+    engine.streams[end] = (asyncio.current_task(), label)
     streams.add(end)
     try:
         while rows := made(label, await cursor.next(min(batch, _LARGEST_BATCH))):
