@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgSslMode;
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::connect::{FAREWELL, Socket, find, seen_address};
+use crate::connect::{FAREWELL, Socket, find, opened_at_once, seen_address};
 use crate::error::caught;
 use crate::vigil::{Inquiry, Vigil};
 
@@ -36,13 +37,19 @@ pub(crate) enum Sign {
 impl Backend {
     /// Opens a connection, which SQLx counts.
     pub(crate) async fn open(pool: &PgPool, inquiry: &Arc<Inquiry>) -> Result<Self, sqlx::Error> {
-        let connection = Some(caught(pin!(pool.acquire())).await?);
-        let opened = Self { connection, vigil: Vigil::new(inquiry), socket: None };
+        let acquiring = async { caught(pin!(pool.acquire())).await };
+        let new = |it| Self { connection: Some(it), vigil: Vigil::new(inquiry), socket: None };
         let options = pool.connect_options();
         if options.get_socket().is_some() {
-            return Ok(opened);
+            return acquiring.await.map(new);
         }
-        let found = opened.find_socket(options.get_port(), inquiry.has_session());
+        let port = options.get_port();
+        let opened = match options.get_ssl_mode() {
+            PgSslMode::Disable => acquiring.await,
+            _ => opened_at_once(port, acquiring).await,
+        };
+        let opened = new(opened?);
+        let found = opened.find_socket(port, inquiry.has_session());
         let in_time = timeout(pool.options().get_acquire_timeout(), found).await;
         in_time.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }

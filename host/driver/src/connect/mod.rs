@@ -23,7 +23,9 @@ use sqlx::{Connection as _, PgPool, SqliteConnection};
 use tokio::time::sleep;
 
 use self::postgres::Server;
-pub(crate) use self::postgres::{FAREWELL, NOTICED, Socket, find, seen_address, watch};
+pub(crate) use self::postgres::{
+    FAREWELL, NOTICED, Socket, find, opened_at_once, seen_address, watch,
+};
 use self::sqlite::Location;
 pub(crate) use self::sqlite::READ;
 use crate::backend::Backend;

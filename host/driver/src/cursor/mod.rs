@@ -76,7 +76,7 @@ pub struct Cursor {
 }
 
 /// How long, and for how many rows at a time, the rest of an abandoned answer is read. Opening
-/// another connection takes some milliseconds on the same machine, and a hundred with TLS.
+/// another connection takes some milliseconds on the same machine, and a few more with TLS.
 const MOMENT: Duration = Duration::from_millis(10);
 const SKIPPED: u32 = 500;
 

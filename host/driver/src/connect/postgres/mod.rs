@@ -14,7 +14,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool};
 
 use self::refusal::Failure;
-pub(crate) use self::socket::{Socket, find, seen_address};
+pub(crate) use self::socket::{Socket, find, opened_at_once, seen_address};
 use super::failure;
 use super::parameters::Parameters;
 use super::parts::{FORM, Parts, parse_port, unreadable};

@@ -4,28 +4,38 @@
 //! A look at the socket shows that the server has closed a connection; otherwise only a ping would.
 //! And SQLx 0.9.0 leaves Nagle's algorithm on (its pull request 4336, which is not in a release yet,
 //! turns it off): if a message takes several packets, the last one waits until the server confirms
-//! the others, which takes 40 ms, for each statement with more than about 16 KB of values, and for
-//! each stream of rows.
+//! the others, which takes 40 ms, for each statement with more than about 16 KB of values, for each
+//! stream of rows, and twice while a connection with TLS is opened.
 
 #![allow(unsafe_code, reason = "a socket that SQLx owns is borrowed by its number")]
 
 #[cfg(unix)]
 use std::fs;
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::{BorrowedFd, RawFd};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 #[cfg(unix)]
 use socket2::SockRef;
 use sqlx::{PgConnection, Row as _};
+use tokio::task::spawn_blocking;
 
 use crate::run::statement_connection::is_at_rest;
 
 /// Where a process sees the numbers of its open files.
 #[cfg(unix)]
 const OPEN: &str = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
+
+/// How often it is looked whether a connection that is being opened has a socket: it waits for the
+/// server's address, then for the connection, then for the answer whether there is TLS.
+const MOST_LOOKS: u32 = 4;
 
 /// Reading without taking anything, and without waiting.
 #[cfg(unix)]
@@ -71,18 +81,46 @@ pub(crate) async fn seen_address(
     Ok(seen)
 }
 
+/// Opens a connection with TLS to a port, and turns off Nagle's algorithm as soon as there is a
+/// socket.
+pub(crate) async fn opened_at_once<F: Future>(port: u16, opening: F) -> F::Output {
+    let mut opening = pin!(opening);
+    let (mut looks, is_found) = (MOST_LOOKS, Arc::new(AtomicBool::new(false)));
+    poll_fn(|context| {
+        let polled = opening.as_mut().poll(context);
+        if polled.is_pending() && looks > 0 && !is_found.load(Relaxed) {
+            looks -= 1;
+            let is_found = Arc::clone(&is_found);
+            spawn_blocking(move || is_found.fetch_or(send_at_once(port).unwrap_or(true), Relaxed));
+        }
+        polled
+    })
+    .await
+}
+
+/// Turns off Nagle's algorithm for all connections of this process to a port; returns whether it was
+/// on for one.
+#[cfg(unix)]
+fn send_at_once(port: u16) -> io::Result<bool> {
+    let mut was_on = false;
+    each_connection(port, |_, socket| was_on |= turn_off_delay(socket))?;
+    Ok(was_on)
+}
+
+/// Elsewhere, the files of this process are not listed.
+#[cfg(not(unix))]
+fn send_at_once(_: u16) -> io::Result<bool> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Turns off Nagle's algorithm for all connections of this process to a port, and returns the one
 /// whose own address is `own`, if that is a single one: connections to other servers may have the
-/// same. Other clients' connections to that port are changed too, which no client of PostgreSQL
-/// minds.
+/// same.
 #[cfg(unix)]
 pub(crate) fn find(port: u16, own: Option<SocketAddr>) -> io::Result<Option<Socket>> {
     let mut found = Vec::new();
-    each_connection(|number, socket, peer| {
-        if peer.port() != port {
-            return;
-        }
-        let _ = socket.set_tcp_nodelay(true);
+    each_connection(port, |number, socket| {
+        turn_off_delay(socket);
         if own.is_some() && address(socket) == own {
             found.push(number);
         }
@@ -107,8 +145,16 @@ fn address(socket: &SockRef<'_>) -> Option<SocketAddr> {
     Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
 }
 
+/// Turns off Nagle's algorithm if it is on; returns whether it was. Other clients' connections to a
+/// port of PostgreSQL are changed too, which none of them minds.
 #[cfg(unix)]
-fn each_connection(mut visit: impl FnMut(RawFd, &SockRef<'_>, SocketAddr)) -> io::Result<()> {
+fn turn_off_delay(socket: &SockRef<'_>) -> bool {
+    socket.tcp_nodelay().is_ok_and(|it| !it) && socket.set_tcp_nodelay(true).is_ok()
+}
+
+/// Visits the connections of this process to a port.
+#[cfg(unix)]
+fn each_connection(port: u16, mut visit: impl FnMut(RawFd, &SockRef<'_>)) -> io::Result<()> {
     for entry in fs::read_dir(OPEN)? {
         let name = entry?.file_name();
         let Some(number) = name.to_str().and_then(|it| it.parse::<RawFd>().ok()) else { continue };
@@ -116,8 +162,9 @@ fn each_connection(mut visit: impl FnMut(RawFd, &SockRef<'_>, SocketAddr)) -> io
             continue;
         }
         with_socket(number, |socket| {
-            if let Some(peer) = socket.peer_addr().ok().and_then(|it| it.as_socket()) {
-                visit(number, socket, peer);
+            let peer = socket.peer_addr().ok().and_then(|it| it.as_socket());
+            if peer.is_some_and(|it| it.port() == port) {
+                visit(number, socket);
             }
         });
     }
@@ -158,6 +205,23 @@ mod tests {
         let streams = [one, one, other].map(|it| TcpStream::connect(it).unwrap());
         assert!(find(one.port(), None).unwrap().is_none());
         assert_eq!(streams.each_ref().map(|it| it.nodelay().unwrap()), [true, true, false]);
+    }
+
+    #[tokio::test]
+    async fn a_connection_sends_at_once_while_it_is_opened() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let opening = async {
+            let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            for _ in 0..1_000 {
+                if stream.nodelay().unwrap() {
+                    return true;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            false
+        };
+        assert!(opened_at_once(address.port(), opening).await);
     }
 
     #[test]
@@ -207,14 +271,15 @@ mod tests {
 
     #[tokio::test]
     async fn those_of_a_pool_do() {
-        let database =
-            Database::connect(&postgres::url(), &ConnectOptions::default()).await.unwrap();
+        let url = postgres::url();
+        let database = Database::connect(&url, &ConnectOptions::default()).await.unwrap();
         let sql = "SELECT inet_client_port()";
         let mut cursor = database.fetch_raw(sql, vec![]).await.unwrap();
         let batch = cursor.next(1).await.unwrap().unwrap();
         let Some(Value::Integer(port)) = batch.columns[0].get(0) else { panic!("{batch:?}") };
         let mut found = None;
-        each_connection(|_, socket, _| {
+        let server = url.rsplit(':').next().and_then(|it| it.split('/').next()).unwrap();
+        each_connection(server.parse().unwrap(), |_, socket| {
             let here = socket.local_addr().unwrap().as_socket().unwrap();
             if i64::from(here.port()) == port {
                 found = Some(socket.tcp_nodelay().unwrap());
