@@ -25,7 +25,7 @@ class Nesting(Generic[T]):
 
     def current(self) -> T | None:
         """The choice of the innermost block."""
-        return next(self.all(), None)
+        return next(self.all(), None) if self.any() else None
 
     def all(self) -> Iterator[T]:
         """The choices of the blocks, the innermost first."""

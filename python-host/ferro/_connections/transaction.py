@@ -301,7 +301,9 @@ Using = str | Transaction | None
 
 def check_using(using: Using) -> None:
     """Reject what is neither a connection name nor a transaction."""
-    check(ConfigurationError, using=(using, str, Transaction, None))
+    # Nearly every operation names no connection.
+    if using is not None:
+        check(ConfigurationError, using=(using, str, Transaction, None))
 
 
 async def _undo(session: _native.Session) -> None:
@@ -327,6 +329,9 @@ def current_transaction() -> Transaction | None:
         >>> asyncio.run(main())
         [True, True]
     """
+    # Nearly every operation is in no block.
+    if not _blocks.any():
+        return None
     return next((it for it in _blocks.all() if it._belongs_to_this_task()), None)
 
 
