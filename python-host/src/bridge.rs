@@ -1,32 +1,35 @@
 //! Between asyncio and tokio: what Python awaits, and waits that release the interpreter.
 //!
 //! Work begins where it is asked for, on the event loop's thread: what needs no wait is done there
-//! and then, without a task, a thread or a turn of the loop. What has to wait goes on in a task of
-//! tokio. Its results go back without any thread of tokio ever asking for the interpreter: a token is
-//! put into the loop's mailbox, and a byte into a socket that the loop watches wakes it. All results
-//! that have come meanwhile are handed out in one go.
+//! and then, without a thread or a turn of the loop. What has to wait is left to the
+//! [reactor](crate::reactor), which the loop itself drives if it can. If a thread does, it need not
+//! ask for the interpreter to hand over a result: it puts a token into the loop's mailbox, and a byte
+//! into a socket that the loop watches wakes it. All results that have come meanwhile are handed out
+//! in one go.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::task::{Context, Waker};
 use std::time::Instant;
 
 use ferro_wit::types::{Error, ErrorKind};
+use futures_util::future::{AbortHandle, FutureExt as _};
 use parking_lot::Mutex;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 
 use crate::errors::{exception, from_exception, raise};
 use crate::log;
 use crate::mailbox::{Mailbox, Token};
+use crate::reactor::{Driver, reactor};
 use crate::turns::Turns;
 
-/// What runs everything that is awaited. Made by the first use, so that a process may fork before.
+/// Runs tasks, timers and what blocks. Made by the first use, so that a process may fork before.
 pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -36,7 +39,7 @@ pub(crate) fn runtime() -> &'static Runtime {
 }
 
 /// Run a future; what is returned is awaited once, by a task of the running loop. Letting go of it,
-/// as a task does that is cancelled, drops the Rust future where it stands.
+/// as a task does that is cancelled, drops the Rust future where it stands, at once or soon.
 pub(crate) fn spawn<'py, T>(
     py: Python<'py>,
     future: impl Future<Output = Result<T, Error>> + Send + 'static,
@@ -82,24 +85,27 @@ pub(crate) fn start<'py>(
         turn.run(work).await;
     });
     let began = Instant::now();
-    let inside = runtime().enter();
-    let is_done = py.detach(|| {
-        // Whoever it waits for may wake nobody: the task polls it again. A task that begins only when
-        // it is woken wakes fewer threads, and answers later: an idle processor takes long to wake.
-        work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
-    });
-    drop(inside);
-    let state = match is_done {
-        true => State::Done { outcome, yields: mailbox.has_kept_the_loop(began.elapsed()) },
-        false => {
-            let token = mailbox.token();
-            // Only the task rings from here on, and there is none yet.
-            let _ = bell.listener.set((mailbox.clone(), token));
-            let task = runtime().spawn(work).abort_handle();
-            State::Running { outcome, mailbox, token, bell, task, turns: turns.clone() }
+    let state = py.detach(|| {
+        let inside = runtime().enter();
+        // Nobody needs to wake it: if it has to wait, the reactor polls it again at once.
+        let polled = work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        drop(inside);
+        if polled.is_ready() {
+            return State::Done { outcome, yields: mailbox.has_kept_the_loop(began.elapsed()) };
         }
-    };
-    Pending(state).into_bound_py_any(py)
+        let token = mailbox.token();
+        // Only the reactor rings from here on, and it does not know the operation yet.
+        let _ = bell.listener.set((mailbox.clone(), token));
+        mailbox.claim();
+        let handle = reactor().add(mailbox.driver, work);
+        let mailbox = mailbox.clone();
+        State::Running { outcome, mailbox, token, bell, handle, turns: turns.clone() }
+    });
+    let pending = Pending(state);
+    if let State::Running { mailbox, .. } = &pending.0 {
+        mailbox.watch(py)?;
+    }
+    pending.into_bound_py_any(py)
 }
 
 /// Tells an event loop that there are results. Before anybody listens, nobody has to be told.
@@ -122,7 +128,7 @@ impl Bell {
     }
 }
 
-/// Rings when its task ends, in whatever way.
+/// Rings when its operation ends, in whatever way.
 struct End(Arc<Bell>);
 
 impl Drop for End {
@@ -132,14 +138,14 @@ impl Drop for End {
     }
 }
 
-/// Where a task leaves what it has found.
+/// Where an operation leaves what it has found.
 pub(crate) trait Outcome: Send + Sync {
     /// Takes what there is; the result, if that is all of it. Python's objects are made here, by the
     /// loop's thread, which has the interpreter anyway.
     fn take(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>>;
 }
 
-/// The one result of a task.
+/// The one result of an operation.
 struct Slot<T>(Mutex<Option<Result<T, Error>>>);
 
 impl<T> Outcome for Slot<T>
@@ -167,7 +173,7 @@ enum State {
         mailbox: Arc<Mailbox>,
         token: Token,
         bell: Arc<Bell>,
-        task: AbortHandle,
+        handle: AbortHandle,
         turns: Turns,
     },
     /// The result has been taken, or nobody wants it any more.
@@ -230,29 +236,37 @@ impl Pending {
     #[pyo3(signature = (kind, value = None, _traceback = None))]
     fn throw(
         &mut self,
+        py: Python<'_>,
         kind: Bound<'_, PyAny>,
         value: Option<Bound<'_, PyAny>>,
         _traceback: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        self.cancel();
+        self.close(py);
         Err(PyErr::from_value(value.unwrap_or(kind)))
     }
 
     /// What a coroutine does that is closed.
-    fn close(&mut self) {
-        self.cancel();
+    fn close(&mut self, py: Python<'_>) {
+        let driver = self.cancel();
+        // If the loop drives, it is let go of here and now. What a forked process has belongs to
+        // its parent.
+        if let (Some(driver), Ok(())) = (driver, check_process()) {
+            py.detach(|| reactor().poll_woken(driver));
+        }
     }
 }
 
 impl Pending {
-    /// Lets go of what runs, and of what has come.
-    fn cancel(&mut self) {
-        if let State::Running { mailbox, token, task, turns, .. } =
-            std::mem::replace(&mut self.0, State::Over)
-        {
-            mailbox.forget(token);
-            task.abort();
-            turns.cancelled();
+    /// Lets go of what runs, and of what has come; returns who drives it, if something did.
+    fn cancel(&mut self) -> Option<Driver> {
+        match std::mem::replace(&mut self.0, State::Over) {
+            State::Running { mailbox, token, handle, turns, .. } => {
+                mailbox.forget(token);
+                handle.abort();
+                turns.cancelled();
+                Some(mailbox.driver)
+            }
+            State::Done { .. } | State::Over => None,
         }
     }
 }
@@ -264,6 +278,19 @@ impl Drop for Pending {
     }
 }
 
+/// Runs a future on a thread of the runtime, since it calls Python code, which may take long.
+pub(crate) async fn on_a_thread<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    // Dropping the set ends the task.
+    let mut tasks = JoinSet::new();
+    tasks.spawn_on(work, runtime().handle());
+    match tasks.join_next().await {
+        Some(Ok(result)) => result,
+        _ => Err(Error::new(ErrorKind::Internal, "the operation ended without a result")),
+    }
+}
+
 /// Wait for a future on a thread that is not the event loop's, without holding the interpreter.
 pub(crate) fn block<T: Send, F: Future<Output = Result<T, Error>>>(
     py: Python<'_>,
@@ -271,7 +298,17 @@ pub(crate) fn block<T: Send, F: Future<Output = Result<T, Error>>>(
 ) -> Result<T, Error> {
     check_process()?;
     log::listen(py).map_err(|raised| from_exception(py, &raised))?;
-    let result = py.detach(|| runtime().block_on(start()));
+    let reactor = reactor();
+    let result = py.detach(|| {
+        runtime().block_on(async {
+            let mut work = pin!(start());
+            if let Some(result) = work.as_mut().now_or_never() {
+                return result;
+            }
+            let _attended = reactor.attend();
+            work.await
+        })
+    });
     log::deliver(py).map_err(|raised| from_exception(py, &raised))?;
     result
 }

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::bridge::{spawn, spawn_in};
+use crate::bridge::{on_a_thread, spawn, spawn_in};
 use crate::errors::raise;
 use crate::models::Models;
 use crate::turns::Turns;
@@ -105,7 +105,8 @@ impl Databases {
         models: &Models,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (databases, models) = (self.databases.clone(), models.models.clone());
-        spawn(py, async move { models.create_tables(&databases.get(Some(&label))?).await })
+        let work = async move { models.create_tables(&databases.get(Some(&label))?).await };
+        spawn(py, on_a_thread(work))
     }
 
     /// Migrates a database to the models, with the steps of at most this `risk`; without one,
@@ -127,7 +128,7 @@ impl Databases {
             _ => Risk::Destructive,
         });
         let (databases, models) = (self.databases.clone(), models.models.clone());
-        spawn(py, async move {
+        let work = async move {
             let database = databases.get(Some(&label))?;
             let migration = match (risk, reviewed) {
                 (Some(risk), Some(script)) => {
@@ -137,7 +138,8 @@ impl Databases {
             };
             let script = migration.script();
             Ok((steps(migration.applied), steps(migration.left), script))
-        })
+        };
+        spawn(py, on_a_thread(work))
     }
 
     /// The current state of the pool's connections.

@@ -24,6 +24,7 @@ mod models;
 mod parse;
 mod position;
 mod query;
+mod reactor;
 mod results;
 mod rows;
 mod session;

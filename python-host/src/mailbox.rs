@@ -3,9 +3,11 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,17 +16,24 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyWeakrefReference;
 
+use crate::bridge::check_process;
+use crate::reactor::{Driver, reactor};
+
 /// Whoever gets all results at once lets other tasks of the loop run after so long.
 const LONGEST_TURN: Duration = Duration::from_millis(1);
+
+/// A loop that waits for few operations answers sooner if it drives them itself. One that waits for
+/// many gets more done if it leaves them to the thread, which wakes it for several at a time.
+const FEW: usize = 4;
+const MANY: usize = 12;
 
 /// A result that is waited for.
 pub(crate) type Token = u64;
 
 /// What one event loop waits for.
 pub(crate) struct Mailbox {
-    /// What has come since the loop looked last.
-    arrived: Mutex<Vec<Token>>,
-    /// The loop's futures, of those who wait. Used with the interpreter only: nobody is kept waiting.
+    arrived: Mutex<Arrived>,
+    /// The loop's futures, of those who wait. No Python code runs while it is locked.
     expected: Mutex<Expected>,
     /// How long its tasks have kept it since they had to wait last.
     kept: Mutex<Duration>,
@@ -32,6 +41,20 @@ pub(crate) struct Mailbox {
     bell: UnixStream,
     /// Where the loop listens.
     ear: UnixStream,
+    /// Its number among those that drive.
+    pub(crate) driver: Driver,
+    /// What it watches while it drives; `None` if it cannot.
+    epoll: Option<RawFd>,
+    /// Whether it watches that. Used by the loop's thread only.
+    watches: AtomicBool,
+}
+
+#[derive(Default)]
+struct Arrived {
+    /// What has come since the loop looked last.
+    tokens: Vec<Token>,
+    /// The loop looks next when its turn is over, and needs not be woken.
+    in_turn: bool,
 }
 
 #[derive(Default)]
@@ -93,13 +116,56 @@ impl Mailbox {
     /// A result is there. Called by any thread, with the interpreter or without.
     pub(crate) fn post(&self, token: Token) {
         let mut arrived = self.arrived.lock();
-        arrived.push(token);
-        let first = arrived.len() == 1;
+        arrived.tokens.push(token);
+        let rings = arrived.tokens.len() == 1 && !arrived.in_turn;
         drop(arrived);
-        if first {
+        if rings {
             // A socket that is full has woken the loop; a closed one belongs to a loop that is gone.
             let _ = (&self.bell).write(&[1]);
         }
+    }
+
+    fn resolve(&self, py: Python<'_>, token: Token) -> PyResult<()> {
+        let future = self.expected.lock().futures.remove(&token);
+        let Some(future) = future else { return Ok(()) };
+        let future = future.bind(py);
+        if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+            future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+        }
+        Ok(())
+    }
+
+    /// Puts the running loop on duty if it waits for few operations, or the thread if it waits for
+    /// many.
+    pub(crate) fn claim(&self) {
+        let waiting = self.expected.lock().futures.len();
+        if waiting >= MANY {
+            reactor().relieve(self.driver);
+        }
+        reactor().claim(self.driver, waiting <= FEW && self.epoll.is_some());
+    }
+
+    /// Makes the running loop watch what it drives, if it is on duty.
+    pub(crate) fn watch(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+        if let Some(epoll) = self.epoll
+            && reactor().is_on_duty(self.driver)
+            && !self.watches.load(Relaxed)
+        {
+            let drive = Bound::new(py, Listener(self.clone()))?.getattr(intern!(py, "drive"))?;
+            running_loop(py)?.call_method1(intern!(py, "add_reader"), (epoll, drive))?;
+            self.watches.store(true, Relaxed);
+        }
+        Ok(())
+    }
+
+    /// The running loop drives no longer.
+    fn leave(&self, py: Python<'_>) -> PyResult<()> {
+        if let Some(epoll) = self.epoll {
+            // First, since an interrupt may come after the removal: it would never watch again.
+            self.watches.store(false, Relaxed);
+            running_loop(py)?.call_method1(intern!(py, "remove_reader"), (epoll,))?;
+        }
+        Ok(())
     }
 
     fn of(running: &Bound<'_, PyAny>) -> PyResult<Arc<Self>> {
@@ -120,6 +186,7 @@ impl Mailbox {
     /// The mailbox of a loop, which has one as long as it lives. The loop is not kept alive.
     fn listening(running: &Bound<'_, PyAny>) -> PyResult<Arc<Self>> {
         static LOOPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         let py = running.py();
         let loops = LOOPS.get_or_try_init(py, || {
             PyResult::Ok(py.import("weakref")?.getattr("WeakKeyDictionary")?.call0()?.unbind())
@@ -138,11 +205,14 @@ impl Mailbox {
             kept: Mutex::default(),
             bell,
             ear,
+            driver: NEXT.fetch_add(1, Relaxed),
+            epoll: reactor().epoll(),
+            watches: AtomicBool::new(false),
         });
         let listener = Bound::new(py, Listener(mailbox.clone()))?;
         let descriptor = mailbox.ear.as_raw_fd();
-        let deliver = listener.getattr(intern!(py, "deliver"))?;
-        running.call_method1(intern!(py, "add_reader"), (descriptor, deliver))?;
+        let listen = listener.getattr(intern!(py, "listen"))?;
+        running.call_method1(intern!(py, "add_reader"), (descriptor, listen))?;
         loops.set_item(running, listener)?;
         Ok(mailbox)
     }
@@ -153,25 +223,39 @@ fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     RUNNING.import(py, "asyncio", "get_running_loop")?.call0()
 }
 
-/// What the loop calls when its bell rings.
+/// What the loop calls when something is ready.
 #[pyclass(frozen, module = "ferro._native")]
 struct Listener(Arc<Mailbox>);
 
 #[pymethods]
 impl Listener {
+    /// The bell has rung.
+    fn listen(&self, py: Python<'_>) -> PyResult<()> {
+        // First the bell, then the mail: what comes in between rings once too often, not too seldom.
+        let _ = (&self.0.ear).read(&mut [0; 64]);
+        self.deliver(py)
+    }
+
+    /// A socket is ready, or an operation was woken.
+    fn drive(&self, py: Python<'_>) -> PyResult<()> {
+        if check_process().is_err() {
+            return Ok(());
+        }
+        self.0.arrived.lock().in_turn = true;
+        let is_on_duty = py.detach(|| reactor().turn(self.0.driver));
+        self.deliver(py)?;
+        if is_on_duty { Ok(()) } else { self.0.leave(py) }
+    }
+}
+
+impl Listener {
     fn deliver(&self, py: Python<'_>) -> PyResult<()> {
         let mailbox = &self.0;
-        // First the bell, then the mail: what comes in between rings once too often, not too seldom.
-        let _ = (&mailbox.ear).read(&mut [0; 64]);
         let arrived = std::mem::take(&mut *mailbox.arrived.lock());
-        for token in arrived {
-            let future = mailbox.expected.lock().futures.remove(&token);
-            let Some(future) = future else { continue };
-            let future = future.bind(py);
-            if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-                future.call_method1(intern!(py, "set_result"), (py.None(),))?;
-            }
-        }
-        Ok(())
+        let mut tokens = arrived.tokens.into_iter();
+        let delivered = tokens.try_for_each(|token| mailbox.resolve(py, token));
+        // An interrupt must not keep others from their results.
+        tokens.for_each(|token| mailbox.post(token));
+        delivered
     }
 }

@@ -173,7 +173,10 @@ impl Instances {
                 let mut rows = FIRST_ROWS;
                 while let Some(batch) = cursor.next(rows).await? {
                     arrived.lock().batches.push(batch);
-                    bell.ring();
+                    // The last rows come with the end.
+                    if !cursor.is_read() {
+                        bell.ring();
+                    }
                     rows = MOST_ROWS.min(rows * 2);
                 }
                 Ok(())

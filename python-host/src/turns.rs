@@ -1,4 +1,4 @@
-//! Waiting for cancelled operations: a task ends some time after it is cancelled.
+//! Waiting for cancelled operations: they end some time after that.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from test_connections import run
 
 import ferro
 from models import User
@@ -88,3 +90,62 @@ async def test_a_busy_loop_keeps_no_connection_of_a_query_that_has_ended(url: st
     answered.set()
     await asyncio.to_thread(thread.join)
     assert found == [0]
+
+
+async def test_y2_loops_of_several_threads_share_a_pool(url: str) -> None:
+    await ferro.connect(url, pool=ferro.PoolConfig(max_connections=3), auto_migrate=True)
+    user = await User.create(name="Ada")
+    found: list[str] = []
+
+    async def read(at_once: int) -> None:
+        for _ in range(100 // at_once):
+            rows = await asyncio.gather(*(User.get(user.id) for _ in range(at_once)))
+            found.extend(row.name for row in rows)
+
+    # Those that wait for few queries drive them themselves, if no other loop does.
+    threads = [
+        threading.Thread(target=lambda at_once=at_once: asyncio.run(read(at_once)))
+        for at_once in (1, 2, 5, 20)
+    ]
+    for thread in threads:
+        thread.start()
+    await read(10)
+    await asyncio.to_thread(lambda: [thread.join() for thread in threads])
+    assert found == ["Ada"] * 500
+    assert ferro.pool_stats().acquired == 0
+
+
+async def test_y2_loops_that_wait_take_no_processor_time(url: str) -> None:
+    await ferro.connect(url, auto_migrate=True)
+    async with ferro.transaction():
+        await asyncio.gather(*(User.select().count() for _ in range(20)))
+        before = time.process_time()
+        await asyncio.sleep(1)
+        assert time.process_time() - before < 0.2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_y2_a_child_takes_nothing_that_its_parent_awaits_from_postgres() -> None:
+    code = """
+        import asyncio, os, sys, warnings, ferro
+        warnings.simplefilter("ignore")
+        async def main():
+            await ferro.connect(sys.argv[1], pool=ferro.PoolConfig(max_connections=8))
+            for _ in range(10):
+                waiting = [
+                    ferro.fetch_all("select pg_sleep(0.05), ? as n", number) for number in range(8)
+                ]
+                tasks = [asyncio.create_task(it) for it in waiting]
+                await asyncio.sleep(0.002)
+                child = os.fork()
+                if child == 0:
+                    for it in waiting:
+                        it.close()
+                    os._exit(0)
+                assert os.waitpid(child, 0)[1] == 0
+                rows = await asyncio.wait_for(asyncio.gather(*tasks), 20)
+                assert [row["n"] for (row,) in rows] == list(range(8))
+        asyncio.run(main())
+    """
+    done = run(code, os.environ["FERRO_TEST_POSTGRES_URL"])
+    assert (done.returncode, done.stderr) == (0, "")

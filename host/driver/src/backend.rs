@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::connect::{FAREWELL, Socket, find, opened_at_once, seen_address};
 use crate::error::caught;
+use crate::sockets::watched;
 use crate::vigil::{Inquiry, Vigil};
 
 /// A connection to PostgreSQL. SQLx opens and counts it, but it is never returned to SQLx, which
@@ -37,7 +38,7 @@ pub(crate) enum Sign {
 impl Backend {
     /// Opens a connection, which SQLx counts.
     pub(crate) async fn open(pool: &PgPool, inquiry: &Arc<Inquiry>) -> Result<Self, sqlx::Error> {
-        let acquiring = async { caught(pin!(pool.acquire())).await };
+        let acquiring = async { watched(caught(pin!(pool.acquire()))).await };
         let new = |it| Self { connection: Some(it), vigil: Vigil::new(inquiry), socket: None };
         let options = pool.connect_options();
         if options.get_socket().is_some() {

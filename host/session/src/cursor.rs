@@ -115,6 +115,12 @@ impl Cursor {
         self.rows.attached()
     }
 
+    /// Whether all rows of the current result set are known to be read.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        matches!(&self.rows, Rows::Open(rows) if rows.is_read())
+    }
+
     /// Reads up to `max_rows` further rows; `None` at the end.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use futures_util::{FutureExt, Stream, TryStreamExt};
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArguments, PgColumn, PgQueryResult, PgRow, PgTypeInfo};
 use sqlx::{AssertSqlSafe, Column, Either, Executor as _, Row, TypeInfo, ValueRef};
+use tokio::task::yield_now;
 
 use super::labels::{LONGEST_KEY, Labels};
 use super::{Event, ExpectedColumn, MOST_BYTES, PlannedStep, Unreadable, admit, end, out_of_turn};
@@ -20,6 +21,11 @@ use crate::run::statement_connection::{Ending, StatementConnection};
 use crate::value::postgres::Wire;
 use crate::value::{Expected, Fault, array, postgres};
 use crate::vigil::Vigil;
+
+/// After reading this much, counting `ROW` bytes for each row, other operations have their turn: a
+/// server may send rows as fast as they are read.
+const TURN: usize = 256 << 10;
+const ROW: usize = 512;
 
 /// A statement to send. With `keep`, it is prepared once per connection.
 pub(crate) struct Request {
@@ -81,9 +87,10 @@ pub(crate) fn events<R: Reader>(
             }
             let mut batch = reader.batch();
             yield Ok(Event::Columns(reader.found()));
-            let mut passed = 0;
+            let (mut passed, mut taken) = (0, 0);
             while let Some(row) = next {
                 let missing = || (0, Fault::undecodable("is missing"));
+                let before = batch.bytes();
                 let added = guarded(|| read(&row, reader.wires(), most, &mut batch), missing);
                 if let Err(unreadable) = added {
                     let number = passed + u64::from(batch.rows()) + 1;
@@ -99,6 +106,11 @@ pub(crate) fn events<R: Reader>(
                     let found = origin(&row, unreadable.0);
                     let error = reader.labels().fault(Some(label), found, unreadable);
                     break 'rows Ending::Abandoned(error);
+                }
+                taken += ROW + (batch.bytes() - before);
+                if taken >= TURN {
+                    taken = 0;
+                    yield_now().await;
                 }
                 let full = batch.rows() >= wanted.load(Ordering::Relaxed)
                     || batch.bytes() >= MOST_BYTES;
