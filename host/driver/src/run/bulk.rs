@@ -12,6 +12,7 @@ use ferro_wit::plan::{Binding, Bulk, Step};
 use ferro_wit::types::{Batch, Column, Elements, Error};
 use sqlx::Connection as _;
 use sqlx::postgres::types::Oid;
+use tokio::task::yield_now;
 
 use super::binds::{self, row};
 use super::keys::Keys;
@@ -22,12 +23,14 @@ use crate::value::postgres::{Wire, write_as};
 use crate::value::{Cell, Expected, Operand, array};
 
 /// From this number of rows on, a stream is faster, even if its end waits 40 ms for an
-/// acknowledgement (Nagle's algorithm, which SQLx gives no way to turn off): a server takes about
-/// as long for this many rows. With that wait, a stream of 500 rows took ten times as long as
+/// acknowledgement, since Nagle's algorithm could not be turned off: a server takes about as long
+/// for this many rows. With that wait, a stream of 500 rows took ten times as long as
 /// arrays, and one of 5,000 took between half as long and as long.
 pub(super) const LEAST_ROWS: u32 = 10_000;
 /// How many bytes are sent at once.
 const CHUNK: usize = 64 << 10;
+/// After how many values that are checked others may run.
+const CHECKED: usize = 1_000;
 
 /// The storage types of a table's columns, if `COPY` writes to it with the same effect as `INSERT`.
 /// Functions and operators are qualified, since the caller may have created others with the same
@@ -62,8 +65,10 @@ pub(super) async fn write(
         }
         found => found?,
     };
-    let stream = wires.and_then(|it| Stream::of(execution, bulk, &it)).filter(Stream::fits);
-    if let Some(stream) = stream {
+    let stream = wires.and_then(|it| Stream::of(execution, bulk, &it));
+    if let Some(stream) = stream
+        && stream.fits().await
+    {
         let watch = connection.watch(&bulk.sql);
         let sent = send(&mut connection, &bulk.sql, &stream).await;
         return watch.changed(match sent {
@@ -197,18 +202,25 @@ impl<'a> Stream<'a> {
 
     /// Whether all values can be written. Checked first, as the outcome of an aborted stream is
     /// unknown.
-    fn fits(&self) -> bool {
+    async fn fits(&self) -> bool {
         let mut scratch = Vec::new();
-        let mut fits = |field: &Field<'_>, index| {
-            scratch.clear();
-            field.write(index, &mut scratch).is_ok()
-        };
+        for field in &self.fields {
+            let rows = match &field.source {
+                Source::Value(_) => 1,
+                Source::Column(column) if is_harmless(column, field.wire) => 0,
+                Source::Column(_) => self.rows,
+            };
+            for index in 0..rows {
+                if index % CHECKED == CHECKED - 1 {
+                    yield_now().await;
+                }
+                scratch.clear();
+                if field.write(index, &mut scratch).is_err() {
+                    return false;
+                }
+            }
+        }
         i16::try_from(self.fields.len()).is_ok()
-            && self.fields.iter().all(|field| match &field.source {
-                Source::Value(_) => fits(field, 0),
-                Source::Column(column) if is_harmless(column, field.wire) => true,
-                Source::Column(_) => (0..self.rows).all(|index| fits(field, index)),
-            })
     }
 
     fn write(&self, index: usize, out: &mut Vec<u8>) -> Result<(), Unfit> {
