@@ -258,7 +258,7 @@ impl RowCursor {
             let Some(open) = cursor.as_mut() else {
                 return Err(Error::new(
                     ErrorKind::InvalidQuery,
-                    "this stream is closed: its transaction has ended",
+                    "this stream is closed: its transaction or its connection has ended",
                 ));
             };
             let columns = open.columns().to_vec();

@@ -137,6 +137,66 @@ async def test_a_stream_that_only_a_kept_error_keeps_does_not_hold_up_disconnect
     await asyncio.wait_for(ferro.disconnect(), 10)
 
 
+async def test_disconnecting_waits_for_streams_until_their_tasks_have_ended(url: str) -> None:
+    await ferro.connect(url, auto_migrate=True)
+    await User.bulk_create([User(name=f"user {number}") for number in range(2_000)])
+    begun, go_on = asyncio.Semaphore(0), asyncio.Event()
+
+    async def read() -> int:
+        # Each row is read by a task of its own.
+        stream = User.select().stream(batch=10)
+        read = [await asyncio.create_task(anext(stream)) for _ in range(10)]
+        begun.release()
+        await go_on.wait()
+        return len(read) + len([user async for user in stream])
+
+    async def fail() -> None:
+        stream = User.select().stream(batch=1)
+        async for _ in stream:
+            begun.release()
+            await go_on.wait()
+            raise RuntimeError("the row is not as it should be")
+
+    tasks = [asyncio.create_task(read()), asyncio.create_task(fail())]
+    for _ in tasks:
+        await asyncio.wait_for(begun.acquire(), 10)
+    disconnecting = asyncio.create_task(ferro.disconnect())
+    await asyncio.sleep(0.3)
+    assert not disconnecting.done()
+    go_on.set()
+    number, error = await asyncio.gather(*tasks, return_exceptions=True)
+    assert number == 2_000
+    assert isinstance(error, RuntimeError)
+    await asyncio.wait_for(disconnecting, 10)
+
+
+def test_y2_a_stream_of_a_loop_that_was_closed_is_let_go() -> None:
+    done = run("""
+        import asyncio, gc, ferro
+        class Thing(ferro.Model):
+            id: int | None = ferro.Field(default=None, primary_key=True)
+        async def connect():
+            pool = ferro.PoolConfig(max_connections=1, acquire_timeout=5)
+            await ferro.connect("sqlite::memory:", pool=pool, auto_migrate=True)
+            await Thing.bulk_create([Thing(id=number) for number in range(2_000)])
+        async def leave():
+            stream = Thing.select().stream(batch=1)
+            async for _ in stream:
+                break
+            return stream
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(connect())
+        stream = loop.run_until_complete(leave())
+        assert ferro.pool_stats().acquired == 1
+        loop.close()
+        del stream
+        gc.collect()
+        assert asyncio.run(Thing.select().count()) == 2_000
+        print("ended")
+    """)
+    assert done.stdout.strip() == "ended", done.stderr
+
+
 async def test_y2_leaving_a_stream_early_gives_the_connection_back(url: str) -> None:
     await ferro.connect(url, pool=ferro.PoolConfig(max_connections=1), auto_migrate=True)
     await User.bulk_create([User(name=f"user {number}") for number in range(100)])

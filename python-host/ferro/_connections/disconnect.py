@@ -12,7 +12,7 @@ from .transaction import current_transaction
 async def disconnect(name: str | None = None) -> None:
     """Close a connection, by default the default one, after its running operations have ended.
 
-    Streams that were left open by tasks that have ended are closed.
+    Streams of tasks that have failed or were cancelled are closed.
 
     Raises `TransactionError` inside a transaction on that connection, and `InvalidQuery` while this
     task reads a stream from it.
@@ -60,12 +60,12 @@ async def _check_outside(label: str) -> None:
             f"inside a transaction on `{label}`, disconnecting would wait for the transaction "
             "itself: end it first"
         )
-    stream = (asyncio.current_task(), label)
+    task = asyncio.current_task()
     for _ in range(3):
         # A stream whose loop was left early is closed by a task, which needs a turn to begin.
-        if stream in engine.streams.values():
+        if any(it.reader is task for it in engine.streams_on(label)):
             await asyncio.sleep(0)
-    if stream in engine.streams.values():
+    if any(it.reader is task for it in engine.streams_on(label)):
         raise InvalidQuery(
             f"disconnecting `{label}` would wait for a stream of this task: let its loop end, or "
             "close its iterator, first"

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import logging
 import os
-from collections.abc import Callable
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +18,16 @@ from .._tables.registry import registry
 from ..exceptions import ConfigurationError, DeniedError, FerroError
 from .config import PoolConfig, SqliteConfig, check_config
 from .nesting import Block, Nesting
+from .open_stream import OpenStream
 from .scope import Scope
 
 _log = logging.getLogger("ferro.migrate")
 
 THREADS = min(32, (os.cpu_count() or 1) + 4)
 """Threads for plugins, shared by tenants; as many as asyncio has for blocking calls."""
+
+_MOMENT = 0.1
+"""Seconds after which closing a pool looks again for abandoned streams, for which it would wait."""
 
 contexts: Nesting[Block[str]] = Nesting("ferro_connection", Block.counts)
 """The connections that `connection_context` blocks have selected."""
@@ -62,8 +66,7 @@ class Engine:
         """Labels of connections that require a scope."""
         self._default: str | None = None
         self._gate: _Gate | None = None
-        self.streams: dict[Callable[[], None], tuple[asyncio.Task[Any] | None, str]] = {}
-        """What ends each open stream, and its task and connection."""
+        self._streams: set[weakref.ref[OpenStream]] = set()
 
     async def connect(
         self,
@@ -128,19 +131,30 @@ class Engine:
     async def disconnect(self, name: str | None) -> None:
         """Close a connection, or the default one."""
         label = self.label(name)
-        self._end_abandoned_streams(label)
         self._labels.discard(label)
         self._scoped.discard(label)
         self._forget(label)
         if self._default == label:
             self._default = None
-        await self.databases.disconnect(label)
+        closing = asyncio.ensure_future(self.databases.disconnect(label))
+        try:
+            while not closing.done():
+                for stream in self.streams_on(label):
+                    if stream.is_abandoned():
+                        stream.end()
+                await asyncio.wait({closing}, timeout=_MOMENT)
+        finally:
+            closing.cancel()
+        await closing
 
-    def _end_abandoned_streams(self, label: str) -> None:
-        """End the streams of tasks that have ended: an error that is kept may keep them."""
-        for end, (task, its_label) in tuple(self.streams.items()):
-            if its_label == label and task is not None and task.done():
-                end()
+    def note(self, stream: OpenStream) -> None:
+        """Remember a stream as long as something else does."""
+        self._streams.add(weakref.ref(stream, self._streams.discard))
+
+    def streams_on(self, label: str) -> list[OpenStream]:
+        """The open streams of a connection."""
+        streams = [reference() for reference in tuple(self._streams)]
+        return [it for it in streams if it is not None and it.is_open and it.label == label]
 
     def select(self, name: str) -> None:
         """Make a connection the default one."""
@@ -154,7 +168,7 @@ class Engine:
         self._scoped.clear()
         self._default = None
         self._gate = None
-        self.streams.clear()
+        self._streams.clear()
 
     def labels(self) -> list[str]:
         """The labels of all connections, sorted."""

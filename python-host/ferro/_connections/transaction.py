@@ -17,6 +17,7 @@ from .._tables.registry import registry
 from ..exceptions import ConfigurationError, FerroError, TransactionError
 from .engine import engine
 from .nesting import Nesting, this_task
+from .open_stream import OpenStream
 from .scope import Scope, current_scope
 from .undo_log import UndoLog
 
@@ -60,7 +61,7 @@ class Transaction:
         self._scope: Scope | None = None
         self._told = False
         """Whether it was logged that a task started inside it works outside of it."""
-        self._streams: set[Callable[[], None]] = set()
+        self._streams: set[OpenStream] = set()
         """Functions that close the streams that are read in it."""
         self._undo_log = UndoLog()
         """The tracked state of rows before they were written in it."""
@@ -276,8 +277,8 @@ class Transaction:
 
         Something may still hold one, such as the traceback of the error that ends the block.
         """
-        for end in tuple(self._streams):
-            end()
+        for stream in tuple(self._streams):
+            stream.end()
 
 
 def _is_cancelled() -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._argument import counted
 from .._connections.engine import engine
+from .._connections.open_stream import OpenStream
 from .._connections.sql import sql_session
 from .._connections.transaction import Using, block, runner_for
 from .._rows.identity import merge
@@ -75,19 +76,16 @@ async def _stream(
     label, opening = begin()
     inside = block(using)
     cursor = await opening
-    streams = set() if inside is None else inside._streams
-
-    def end() -> None:
-        cursor.close()
-        streams.discard(end)
-        engine.streams.pop(end, None)
-
-    engine.streams[end] = (asyncio.current_task(), label)
-    streams.add(end)
+    stream = OpenStream(cursor, label)
     try:
+        engine.note(stream)
+        if inside is not None:
+            inside._streams.add(stream)
         while rows := made(label, await cursor.next(min(batch, _LARGEST_BATCH))):
             for row in rows:
                 yield row
+            stream.reader = asyncio.current_task()
     finally:
-        if end in streams:
-            end()
+        stream.end()
+        if inside is not None:
+            inside._streams.discard(stream)
