@@ -61,6 +61,8 @@ where
 {
     let slot = Arc::new(Slot(Mutex::new(None)));
     let filled = slot.clone();
+    // It takes kilobytes, and each future around it would have room for it twice.
+    let future = Box::pin(future);
     let work = async move {
         let result = future.await;
         *filled.0.lock() = Some(result);

@@ -166,7 +166,9 @@ impl Instances {
         C: Future<Output = Result<Cursor, Error>>,
     {
         let arrived = self.arrived.clone();
-        async move {
+        // Both take kilobytes, and each future around them would have room for them twice.
+        let cursor = Box::pin(cursor);
+        Box::pin(async move {
             let read = async {
                 let mut cursor = cursor.await?;
                 arrived.lock().columns = cursor.columns().to_vec();
@@ -183,7 +185,7 @@ impl Instances {
             };
             let end = read.await;
             arrived.lock().end = Some(end);
-        }
+        })
     }
 }
 
