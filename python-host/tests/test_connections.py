@@ -711,7 +711,7 @@ async def test_a_task_does_not_disconnect_what_it_streams_from(url: str) -> None
     async for _ in User.select().stream(batch=2):
         break
     await ferro.disconnect()
-    assert not engine.streams
+    assert not engine.streams_on("default")
 
 
 async def test_what_is_connected_meanwhile_is_not_disconnected_with_all(
