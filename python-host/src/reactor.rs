@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{AbortHandle, FutureExt as _, abortable};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::yield_now;
@@ -66,6 +66,9 @@ pub(crate) struct Reactor {
     /// Until when the thread is on duty since several loops want to be.
     crowded: Mutex<Instant>,
     thread: Thread,
+    /// Whether the thread waits for sockets, during which nobody else can look at them.
+    is_inside: Mutex<bool>,
+    left: Condvar,
 }
 
 /// Woken together with each operation.
@@ -154,6 +157,8 @@ impl Reactor {
             attended: AtomicU64::new(0),
             crowded: Mutex::new(Instant::now()),
             thread: thread.thread().clone(),
+            is_inside: Mutex::new(false),
+            left: Condvar::new(),
         }
     }
 
@@ -226,8 +231,9 @@ impl Reactor {
         if !self.is_on_duty(driver) {
             return false;
         }
+        let is_free = can_drive() && self.has_left();
         match self.operations.try_lock() {
-            Some(mut operations) if can_drive() => {
+            Some(mut operations) if is_free => {
                 self.active.store(true, SeqCst);
                 self.alarm.polling.store(true, SeqCst);
                 self.sockets.block_on(yield_now());
@@ -237,6 +243,15 @@ impl Reactor {
             _ => self.relieve(driver),
         }
         self.is_on_duty(driver)
+    }
+
+    /// Waits until the thread, which was told to, has stopped waiting for sockets. Returns whether it
+    /// has. The loop's turns would be in vain until then, and follow each other at once, which may
+    /// keep the thread from running.
+    fn has_left(&self) -> bool {
+        let mut is_inside = self.is_inside.lock();
+        self.left.wait_while_for(&mut is_inside, |it| *it, LONGEST_TURN);
+        !*is_inside
     }
 
     /// Puts the thread on duty, until what is returned is dropped.
@@ -278,6 +293,7 @@ impl Reactor {
     fn stand_in(&self) {
         loop {
             self.wait_for_duty();
+            *self.is_inside.lock() = true;
             self.sockets.block_on(async {
                 // At least one look at the sockets: operations may wake each other for ever.
                 yield_now().await;
@@ -287,6 +303,8 @@ impl Reactor {
                 })
                 .await;
             });
+            *self.is_inside.lock() = false;
+            self.left.notify_all();
             if self.is_on_duty(THREAD) {
                 let mut operations = self.operations.lock();
                 self.alarm.polling.store(true, SeqCst);

@@ -124,6 +124,26 @@ async def test_y2_loops_that_wait_take_no_processor_time(url: str) -> None:
         assert time.process_time() - before < 0.2
 
 
+async def test_a_loop_waits_until_it_can_look_at_sockets(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the thread that has looked at them goes, turns would be in vain, and hold it up."""
+    await ferro.connect(url, auto_migrate=True)
+    await User.bulk_create([User(name=f"user {number}") for number in range(5_000)])
+    selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
+    select, turns = selector.select, 0
+
+    def counted(timeout: float | None) -> object:
+        nonlocal turns
+        turns += 1
+        return select(timeout)
+
+    monkeypatch.setattr(selector, "select", counted)
+    for _ in range(20):
+        assert len(await User.all()) == 5_000
+    assert turns < 20 * 60
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_y2_a_child_takes_nothing_that_its_parent_awaits_from_postgres() -> None:
     code = """
