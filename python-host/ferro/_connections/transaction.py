@@ -62,7 +62,7 @@ class Transaction:
         self._told = False
         """Whether it was logged that a task started inside it works outside of it."""
         self._streams: set[OpenStream] = set()
-        """Functions that close the streams that are read in it."""
+        """The streams that are read in it."""
         self._undo_log = UndoLog()
         """The tracked state of rows before they were written in it."""
         self._callbacks: list[Callable[[], object]] = []
